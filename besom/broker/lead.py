@@ -1,0 +1,60 @@
+"""The controller's lease: one works for a namespace, others stand by.
+
+The epoch grows with each change of hands; every script and transaction of a controller checks it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from besom.broker.connection import Connection, to_json
+
+__all__ = ["Lead", "Leader", "read_leader"]
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who holds the lease."""
+
+    epoch: int
+    alive: bool
+    info: Mapping[str, Any]
+
+
+class Lead:
+    """One process' claim to be the controller."""
+
+    def __init__(self, connection: Connection, seconds: float, info: Mapping[str, Any]) -> None:
+        self._connection = connection
+        self._milliseconds = int(seconds * 1000)
+        self._info = to_json(dict(info))
+        self._holder = secrets.token_hex(8)
+        self.epoch = 0
+
+    def hold(self) -> bool:
+        """Take or renew the lease; False while another holds it."""
+        epoch, *_ = self._connection.script("lead", self._holder, self._milliseconds, self._info, "hold")
+        self.epoch = int(epoch)
+        return self.epoch > 0
+
+    def leave(self) -> None:
+        """Give the lease up, so that a stand-by need not wait for its end."""
+        self._connection.script("lead", self._holder, 0, "", "leave", patience=2)
+        self.epoch = 0
+
+
+def read_leader(connection: Connection) -> Leader:
+    """The controller of this namespace, alive or not."""
+    client = connection.redis
+
+    def read() -> Leader:
+        epoch, until, info = client.hmget(connection.keys.controller(), ["epoch", "until", "info"])
+        seconds, micro = client.time()
+        alive = int(until or 0) > seconds * 1000 + micro // 1000
+        return Leader(int(epoch or 0), alive, json.loads(info or "{}"))
+
+    return connection.call(read)

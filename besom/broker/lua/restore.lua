@@ -1,0 +1,25 @@
+-- What Redis lost comes back from the store: a sweep, and its trials that are running or done.
+-- ARGV: namespace, epoch, sweep, spec (json), state, then eight for each trial: kind ('done' or 'running'), number,
+-- params, attempt, token, agent, losses, milliseconds of lease.
+if fenced(ARGV[2]) then return redis.error_reply('FENCED') end
+local sweep = ARGV[3]
+if redis.call('EXISTS', key.sweep(sweep)) == 0 then
+  redis.call('HSET', key.sweep(sweep), 'spec', ARGV[4], 'state', ARGV[5])
+  redis.call('ZADD', key.sweeps(), integer(now), sweep)
+end
+for i = 6, #ARGV, 8 do
+  local number = ARGV[i + 1]
+  if ARGV[i] == 'done' then
+    redis.call('SETBIT', key.done(sweep), number, 1)
+    redis.call('LREM', key.ready(sweep), 0, number)
+    redis.call('DEL', key.trial(sweep, number))
+    redis.call('SREM', key.alive(sweep), number)
+    redis.call('ZREM', key.leases(), member(sweep, number))
+  elseif redis.call('EXISTS', key.trial(sweep, number)) == 0 then
+    redis.call('HSET', key.trial(sweep, number), 'state', 'running', 'params', ARGV[i + 2], 'attempt', ARGV[i + 3],
+      'token', ARGV[i + 4], 'agent', ARGV[i + 5], 'losses', ARGV[i + 6])
+    redis.call('SADD', key.alive(sweep), number)
+    redis.call('ZADD', key.leases(), integer(now + tonumber(ARGV[i + 7])), member(sweep, number))
+  end
+end
+return 1

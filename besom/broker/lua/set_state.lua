@@ -1,0 +1,26 @@
+-- pause, resume, stop, cancel; the controller's finish carries its epoch.
+-- ARGV: namespace, sweep, state, epoch or ''.  Gives {'ok' | 'unknown' | 'refused', state it was in}.
+if ARGV[4] ~= '' and fenced(ARGV[4]) then return redis.error_reply('FENCED') end
+local sweep, wanted = ARGV[2], ARGV[3]
+local state = redis.call('HGET', key.sweep(sweep), 'state')
+if not state then return {'unknown', ''} end
+if state == wanted then return {'ok', state} end
+local allowed = {
+  running = state == 'paused' or state == 'pending',
+  paused = state == 'running' or state == 'pending',
+  stopping = state == 'running' or state == 'pending' or state == 'paused',
+  cancelled = state == 'running' or state == 'pending' or state == 'paused' or state == 'stopping',
+  finished = state == 'running' or state == 'pending' or state == 'stopping' or state == 'paused',
+}
+if not allowed[wanted] then return {'refused', state} end
+redis.call('HSET', key.sweep(sweep), 'state', wanted)
+journal('state', {'sweep', sweep, 'state', wanted})
+if is_over(wanted) then
+  while true do
+    local number = redis.call('LPOP', key.ready(sweep))
+    if not number then break end
+    local trial = redis.call('HMGET', key.trial(sweep, number), 'state', 'attempt', 'token')
+    if trial[1] == 'queued' then end_trial(sweep, number, trial[2], trial[3] or '', 'cancelled', {}) end
+  end
+end
+return {'ok', state}

@@ -1,0 +1,192 @@
+"""Turns over RQ: leave for an agent to claim some trials of one sweep.
+
+RQ carries turns and nothing else: JSON only, one allow-listed function, no callbacks, webhooks, results, retries,
+scheduler or signal handlers. A turn that is lost, late or doubled harms nothing, since the ledger decides who gets
+which trial; so a worker deletes the job as soon as it has read it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from rq import Queue
+from rq.exceptions import DequeueTimeout
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.timeouts import TimerDeathPenalty
+from rq.worker import SimpleWorker
+
+from besom.broker.connection import BLOCK_SECONDS, Connection
+from besom.errors import BesomError
+
+__all__ = ["ENTRY", "Turn", "TurnQueue", "TurnWorker", "Turns", "UnexpectedJob"]
+
+log = logging.getLogger("besom")
+
+ENTRY: Final = "besom.turn"
+"""The only function name a job may carry; it is looked up in this file, never imported."""
+
+_TURN_SECONDS: Final = 3600
+"""A turn that nobody took in this time is dropped by Redis."""
+
+_POLL_SECONDS: Final = 0.05
+"""Between two looks at a server whose BLMOVE does not block (fakeredis)."""
+
+
+class UnexpectedJob(BesomError):
+    """A job in our queue that is no turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Leave to claim at most `trials` trials of `sweep` within `milliseconds`."""
+
+    sweep: str
+    trials: int
+    milliseconds: int
+
+
+class TurnJob(Job):
+    """A job that can only be a turn."""
+
+    def turn(self) -> Turn:
+        """The turn it carries.
+
+        Raises:
+            UnexpectedJob: another function, a callback, a webhook, or arguments that do not fit.
+        """
+        if self.func_name != ENTRY:
+            raise UnexpectedJob(f"a job asks for {self.func_name!r}; only {ENTRY!r} is run")
+        if self._success_callback_name or self._failure_callback_name or self._stopped_callback_name or self.webhooks:
+            raise UnexpectedJob("a job carries callbacks or webhooks; none is run")
+        try:
+            sweep, trials, milliseconds = self.args
+        except ValueError:
+            raise UnexpectedJob(f"a turn with {len(self.args)} arguments, not 3") from None
+        if not (isinstance(sweep, str) and isinstance(trials, int) and isinstance(milliseconds, int)):
+            raise UnexpectedJob("a turn whose arguments are not (sweep, trials, milliseconds)")
+        return Turn(sweep, trials, milliseconds)
+
+
+class TurnQueue(Queue):
+    """RQ's queue, for servers that block and for fakeredis, whose BLMOVE returns at once."""
+
+    job_class = TurnJob
+
+    @classmethod
+    def lmove(cls, connection: Any, queue_key: str, timeout: int | None) -> Any:
+        """As RQ's, but an empty reply that came too early is waited out."""
+        deadline = time.monotonic() + (timeout or 0)
+        while True:
+            try:
+                return super().lmove(connection, queue_key, timeout)
+            except DequeueTimeout:
+                left = deadline - time.monotonic()
+                if left < _POLL_SECONDS:
+                    raise
+                threading.Event().wait(_POLL_SECONDS)
+
+
+class Turns:
+    """The controller's side: hand out turns, and clear up."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def queue(self, sweep: str) -> TurnQueue:
+        """The sweep's queue."""
+        name = self._connection.keys.queue_name(sweep)
+        return TurnQueue(name, connection=self._connection.redis, serializer=JSONSerializer)
+
+    def waiting(self, sweep: str) -> int:
+        """Turns that nobody has taken."""
+        queue = self.queue(sweep)
+        return int(self._connection.call(lambda: self._connection.redis.llen(queue.key)))
+
+    def give(self, turn: Turn, count: int) -> None:
+        """Put `count` such turns into the sweep's queue. Not repeated on a lost reply: too few are topped up."""
+        if count <= 0:
+            return
+        queue = self.queue(turn.sweep)
+        data = [
+            TurnQueue.prepare_data(
+                ENTRY,
+                args=(turn.sweep, turn.trials, turn.milliseconds),
+                timeout=_TURN_SECONDS,
+                result_ttl=0,
+                failure_ttl=0,
+                ttl=_TURN_SECONDS,
+                job_id=secrets.token_hex(8),
+                description="turn",
+            )
+            for _ in range(count)
+        ]
+        try:
+            queue.enqueue_many(data)
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            log.debug("turns not given: %s", error)
+
+    def clear(self, sweep: str) -> None:
+        """Delete the sweep's queue, soon: agents that wait on it take their last turn first."""
+        queue = self.queue(sweep)
+        client = self._connection.redis
+
+        def delete() -> None:
+            with client.pipeline(transaction=False) as pipe:
+                pipe.expire(queue.key, 60)
+                pipe.delete(queue.intermediate_queue_key)
+                pipe.srem(Queue.redis_queues_keys, queue.key)
+                pipe.execute()
+
+        self._connection.call(delete)
+
+
+class TurnWorker(SimpleWorker):
+    """The agent's side: takes one turn at a time and hands it to a function of this process.
+
+    Nothing of RQ's own loop runs: no signal handlers, no fork, no heartbeat, no maintenance, no pub/sub.
+    """
+
+    queue_class = TurnQueue
+    job_class = TurnJob
+    death_penalty_class = TimerDeathPenalty
+
+    def __init__(self, connection: Connection, sweep: str, handler: Callable[[Turn], None]) -> None:
+        self._handler = handler
+        client = connection.blocking()
+        queue = TurnQueue(connection.keys.queue_name(sweep), connection=client, serializer=JSONSerializer)
+        super().__init__([queue], connection=client, serializer=JSONSerializer, prepare_for_work=False)
+
+    def take(self, seconds: float = BLOCK_SECONDS) -> bool:
+        """Wait up to `seconds` for a turn and carry it out; whether there was one."""
+        try:
+            found = TurnQueue.dequeue_any(
+                self.queues, max(1, int(seconds)), self.connection, job_class=TurnJob, serializer=JSONSerializer
+            )
+        except DequeueTimeout:
+            return False
+        if found is None:
+            return False
+        self.execute_job(*found)
+        return True
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Delete the job, then carry out its turn; what is no turn is refused and gone."""
+        with self.connection.pipeline(transaction=False) as pipe:
+            pipe.lrem(queue.intermediate_queue_key, 1, job.id)
+            pipe.delete(job.key)
+            pipe.execute()
+        try:
+            turn = job.turn()
+        except Exception as error:
+            log.warning("refused: %s", error if isinstance(error, BesomError) else "a job that cannot be read")
+            return
+        self._handler(turn)

@@ -1,0 +1,303 @@
+"""What crosses Redis: frozen, validated, versioned.
+
+Gives: the sweep as agents and readers see it, the events of the journal, what a claim returns, and the
+body of a log batch. Knows nothing of Redis itself, nor of who writes or reads.
+
+A reader takes its own version and the one before; any other is refused with both named.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgpack
+from pydantic import BaseModel, ConfigDict, Field, Json, TypeAdapter, ValidationError
+
+from besom.errors import BesomError
+
+__all__ = [
+    "ACTIVE_SWEEP_STATES",
+    "VERSION",
+    "AttemptLost",
+    "AttemptReleased",
+    "Batch",
+    "BatchBody",
+    "Claim",
+    "Event",
+    "Metric",
+    "RunBeat",
+    "RunEnded",
+    "RunStarted",
+    "SweepCreated",
+    "SweepRemoved",
+    "SweepSpec",
+    "SweepState",
+    "SweepStateSet",
+    "TrialClaimed",
+    "TrialEnded",
+    "TrialState",
+    "Unreadable",
+    "encode",
+    "read_event",
+    "run_id_of",
+]
+
+VERSION = 1
+
+SweepState = Literal["pending", "running", "paused", "stopping", "finished", "cancelled"]
+TrialState = Literal["queued", "running", "finished", "failed", "crashed", "stopped", "cancelled"]
+ACTIVE_SWEEP_STATES: frozenset[str] = frozenset({"pending", "running", "paused", "stopping"})
+
+
+class Unreadable(BesomError):
+    """A message in Redis that this version cannot read."""
+
+
+class Message(BaseModel):
+    """Base of all messages; an unknown key is a fault of the writer and refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Metric(Message):
+    """What a sweep optimises."""
+
+    name: str
+    goal: Literal["minimize", "maximize"] = "minimize"
+
+
+class SweepSpec(Message):
+    """A sweep as agents, readers and the controller see it; stands in the sweep's hash in Redis."""
+
+    version: int = VERSION
+    id: str
+    entity: str
+    project: str
+    name: str
+    created: float
+    """Seconds since the epoch."""
+    config: dict[str, Any]
+    """The sweep config, seed included."""
+    metric: Metric | None = None
+    program: str | None = None
+    command: tuple[str, ...] | None = None
+
+    @property
+    def path(self) -> str:
+        """entity/project/id."""
+        return f"{self.entity}/{self.project}/{self.id}"
+
+
+class Claim(Message):
+    """A trial lent to an agent: what it needs to run it and to report."""
+
+    sweep: str
+    number: int
+    attempt: int
+    token: str
+    """Fencing token; every later call about this attempt carries it."""
+    params: dict[str, Any]
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run that records this trial."""
+        return run_id_of(self.sweep, self.number)
+
+
+def run_id_of(sweep: str, number: int) -> str:
+    """Id of the run of one trial."""
+    return f"{sweep}-{number}"
+
+
+class Event(Message):
+    """Base of the journal's entries. `at_ms` is Redis' clock where Lua wrote the event."""
+
+    kind: ClassVar[str]
+    at_ms: int = 0
+
+
+class SweepCreated(Event):
+    """A sweep was asked for."""
+
+    kind = "sweep"
+    spec: Json[SweepSpec]
+
+
+class SweepStateSet(Event):
+    """pause, resume, stop, cancel, or the controller's own finish."""
+
+    kind = "state"
+    sweep: str
+    state: SweepState
+
+
+class SweepRemoved(Event):
+    """`besom rm`: a sweep or a run is to go from the store."""
+
+    kind = "remove"
+    sweep: str = ""
+    run: str = ""
+
+
+class TrialEvent(Event):
+    """Base of what happens to one attempt of one trial."""
+
+    sweep: str
+    number: int
+    attempt: int
+    token: str
+
+
+class TrialClaimed(TrialEvent):
+    """An agent took the trial; `params` is what it really runs with."""
+
+    kind = "claim"
+    agent: str
+    params: Json[dict[str, Any]]
+
+
+class TrialEnded(TrialEvent):
+    """A trial's final state."""
+
+    kind = "end"
+    state: TrialState
+    error: str = ""
+    """Last lines of the traceback or of stderr."""
+    exit_code: int = 0
+    writers: Json[dict[str, int]] = Field(default_factory=dict)
+    """Batches sent by each writer of the attempt; the run closes when all are recorded."""
+
+
+class AttemptReleased(TrialEvent):
+    """The agent handed the trial back."""
+
+    kind = "release"
+    reason: str
+
+
+class AttemptLost(TrialEvent):
+    """The lease ran out; another attempt may follow."""
+
+    kind = "lost"
+    losses: int
+
+
+class RunStarted(Event):
+    """`init()` was called: outside a sweep `attempt` is 1 and `sweep` empty."""
+
+    kind = "run"
+    run: str
+    attempt: int = 1
+    sweep: str = ""
+    number: int = 0
+    body: bytes
+    """msgpack map: project, entity, name, group, job_type, tags, notes, config, program, host."""
+
+    def info(self) -> dict[str, Any]:
+        """The decoded body."""
+        return _unpack(self.body)
+
+
+class RunEnded(Event):
+    """`finish()` of a run outside a sweep."""
+
+    kind = "finish"
+    run: str
+    exit_code: int = 0
+    error: str = ""
+    writers: Json[dict[str, int]] = Field(default_factory=dict)
+
+
+class RunBeat(Event):
+    """A run outside a sweep went silent (`alive` 0) or came back (`alive` 1)."""
+
+    kind = "beat"
+    run: str
+    alive: int
+
+
+class Batch(Event):
+    """What one writer logged within a fraction of a second."""
+
+    kind = "batch"
+    run: str
+    attempt: int
+    writer: str
+    seq: int
+    body: bytes
+
+    def columns(self) -> BatchBody:
+        """The decoded body."""
+        return BatchBody(**_unpack(self.body))
+
+
+class BatchBody(Message):
+    """A batch's content, columnar.
+
+    `history` maps a key to (kind, steps, values): steps are little-endian int64 bytes; values are float64 bytes for
+    kind "d", int64 bytes for kind "q", a list of plain values for kind "j".
+    """
+
+    history: dict[str, tuple[str, bytes, Any]] = Field(default_factory=dict)
+    summary: dict[str, Any] = Field(default_factory=dict)
+    """Values set explicitly after the last log of their key in this batch."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    console: list[tuple[str, float, str]] = Field(default_factory=list)
+    """(stream, seconds since the epoch, line) as captured."""
+
+    def pack(self) -> bytes:
+        """msgpack bytes, empty parts left out."""
+        parts = {name: value for name in type(self).model_fields if (value := getattr(self, name))}
+        return bytes(msgpack.packb(parts))
+
+
+_KINDS: dict[str, type[Event]] = {
+    kind.kind: kind
+    for kind in (
+        SweepCreated, SweepStateSet, SweepRemoved, TrialClaimed, TrialEnded, AttemptReleased,
+        AttemptLost, RunStarted, RunEnded, RunBeat, Batch,
+    )
+}  # fmt: skip
+
+
+def encode(event: Event) -> dict[str, Any]:
+    """The flat fields that an event has in the journal."""
+    fields: dict[str, Any] = {"kind": event.kind, "v": VERSION}
+    for name in event.model_fields_set:
+        value = getattr(event, name)
+        if isinstance(value, BaseModel):
+            value = value.model_dump_json()
+        elif isinstance(value, dict):
+            value = TypeAdapter(dict[str, Any]).dump_json(value).decode()
+        fields[name] = value
+    return fields
+
+
+def read_event(fields: dict[bytes, bytes]) -> Event:
+    """The event in a journal entry.
+
+    Raises:
+        Unreadable: unknown kind, foreign version, or a field that does not fit.
+    """
+    version = int(fields.get(b"v", b"0") or 0)
+    if version not in (VERSION, VERSION - 1) or version < 1:
+        raise Unreadable(f"a message of version {version}, this besom reads version {VERSION}; upgrade the older side")
+    kind = _KINDS.get(fields.get(b"kind", b"").decode())
+    if kind is None:
+        raise Unreadable(f"unknown kind of message {fields.get(b'kind')!r}")
+    values: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name not in (b"kind", b"v", b"total"):
+            values[name.decode()] = value if name == b"body" else value.decode("utf-8", "replace")
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise Unreadable(f"{kind.kind}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+
+
+def _unpack(body: bytes) -> dict[str, Any]:
+    try:
+        return dict(msgpack.unpackb(body))
+    except (ValueError, msgpack.UnpackException) as error:
+        raise Unreadable(f"a body that is not msgpack: {error}") from None

@@ -1,0 +1,86 @@
+"""What the environment says: every BESOM_* variable, checked.
+
+Knows nothing of Redis or of commands; a command's options are passed in as overrides.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from besom.errors import ConfigError
+
+__all__ = ["Settings", "read_settings"]
+
+OnSignal = Literal["finish", "release"]
+
+
+class Settings(BaseSettings):
+    """One field for each BESOM_* variable; times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="BESOM_", frozen=True, extra="ignore")
+
+    redis_url: SecretStr | None = None
+    """Redis to use; unset means the service with its embedded Redis."""
+    namespace: str = Field("besom", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """Prefix of every key, so that teams may share a Redis."""
+    home: Path = Field(default_factory=lambda: Path.home() / ".local" / "share" / "besom")
+    """Folder of the service, the default store and the spools; on a local disk."""
+    store: str | None = None
+    """Database URL or SQLite path of the controller; unset means `besom.db` in `home`."""
+    project: str | None = None
+    entity: str | None = None
+    dir: Path = Path()
+    """Where trial directories are made, under `besom/`."""
+    lease_seconds: float = Field(30.0, gt=0.05)
+    """How long a claimed trial stays its agent's without a beat."""
+    controller_lease_seconds: float = Field(5.0, gt=0.05)
+    kill_delay_seconds: float = Field(2.0, ge=0)
+    """Between SIGTERM and SIGKILL of a command trial."""
+    journal_limit_mb: int = Field(256, gt=0)
+    """Unread journal above which log batches are refused and writers spool."""
+    idle_seconds: float = Field(600.0, gt=0)
+    """The service ends after so long without agent, unfinished run or client."""
+    finish_seconds: float = Field(60.0, gt=0)
+    """How long `finish()` tries to reach Redis before it leaves a spool file behind."""
+    on_sigterm: OnSignal = "release"
+    on_sigint: OnSignal = "finish"
+    silent: bool = False
+
+    @property
+    def beat_seconds(self) -> float:
+        """Time between two beats of a lease."""
+        return self.lease_seconds / 3
+
+    @property
+    def reap_seconds(self) -> float:
+        """Time between two looks for expired leases."""
+        return self.lease_seconds / 6
+
+    @property
+    def store_url(self) -> str:
+        """SQLAlchemy URL of the store."""
+        store = self.store or str(self.home / "besom.db")
+        return store if "://" in store else f"sqlite:///{Path(store).absolute()}"
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The environment's settings, with `overrides` (None means not given) on top.
+
+    Raises:
+        ConfigError: names each BESOM_* variable whose value cannot be.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _explain(problem: Any) -> str:
+    name = "BESOM_" + "_".join(str(part) for part in problem["loc"][:1]).upper()
+    shown = "(hidden)" if name == "BESOM_REDIS_URL" else repr(problem["input"])
+    return f"{name}={shown} cannot be: {problem['msg'].lower()}"

@@ -1,0 +1,67 @@
+"""The search: seed and history in, suggestions out.
+
+Gives: the space of a sweep, and `make_strategy` for grid, random and bayes.
+Knows nothing of Redis, clocks, files, threads, nor of how a sweep file is written.
+"""
+
+from __future__ import annotations
+
+from besom.errors import ConfigError
+from besom.strategies.domains import (
+    Categorical,
+    Constant,
+    Domain,
+    IntUniform,
+    LogUniform,
+    QUniform,
+    Uniform,
+    Value,
+)
+from besom.strategies.grid import Grid
+from besom.strategies.random_search import RandomSearch
+from besom.strategies.space import Dimension, Space
+from besom.strategies.strategy import EndedTrial, Params, RunningTrial, Strategy
+
+__all__ = [
+    "Categorical",
+    "Constant",
+    "Dimension",
+    "Domain",
+    "EndedTrial",
+    "IntUniform",
+    "LogUniform",
+    "Params",
+    "QUniform",
+    "RunningTrial",
+    "Space",
+    "Strategy",
+    "Uniform",
+    "Value",
+    "make_strategy",
+]
+
+
+def make_strategy(method: str, space: Space, *, seed: int, goal: str = "minimize") -> Strategy:
+    """A fresh strategy that has seen no trial yet.
+
+    Args:
+        method: "grid", "random" or "bayes".
+        space: What to search.
+        seed: Source of all randomness; grid uses none.
+        goal: "minimize" or "maximize"; only bayes looks at it.
+
+    Raises:
+        ConfigError: if the method or the goal is unknown, or the method cannot search this space.
+    """
+    if goal not in ("minimize", "maximize"):
+        raise ConfigError(f"metric.goal is {goal!r}; write minimize or maximize")
+    if method == "grid":
+        return Grid(space)
+    if method == "random":
+        return RandomSearch(space, seed)
+    if method == "bayes":
+        # Here and not above: it brings scikit-learn along, two seconds that grid and random need not wait.
+        from besom.strategies.bayes import Bayes
+
+        return Bayes(space, seed, goal)
+    raise ConfigError(f"method is {method!r}; write grid, random or bayes")
