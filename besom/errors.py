@@ -1,19 +1,19 @@
 """Every error besom raises on purpose, in one tree.
 
-    BesomError
-    ├── UsageError              the caller wrote something that cannot be
-    │   ├── ConfigError         a sweep config, a setting or a run's config
-    │   └── FinishedRun         a run was used after its end
-    ├── NotFound                no sweep, trial or run has this id
-    ├── Unreachable             Redis, the service or the store does not answer
-    ├── Fenced                  another controller works for this namespace
-    └── StoreMismatch           this namespace belongs to another store
+BesomError
+├── UsageError              the caller wrote something that cannot be
+│   ├── ConfigError         a sweep config, a setting or a run's config
+│   └── FinishedRun         a run was used after its end
+├── NotFound                no sweep, trial or run has this id
+├── Unreachable             Redis, the service or the store does not answer
+├── Fenced                  another controller works for this namespace
+└── StoreMismatch           this namespace belongs to another store
 
-    BaseException
-    └── TrialInterrupted        ends a train function from outside; `except Exception` does not swallow it
-        ├── TrialStopped        a stopping rule ended the trial
-        ├── TrialPreempted      the trial goes back to be taken by another agent
-        └── TrialCancelled      the user cancelled the sweep
+BaseException
+└── TrialInterrupted        ends a train function from outside; `except Exception` does not swallow it
+    ├── TrialStopped        a stopping rule ended the trial
+    ├── TrialPreempted      the trial goes back to be taken by another agent
+    └── TrialCancelled      the user cancelled the sweep
 """
 
 from __future__ import annotations

@@ -8,10 +8,11 @@ A reader takes its own version and the one before; any other is refused with bot
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgpack
-from pydantic import BaseModel, ConfigDict, Field, Json, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from besom.errors import BesomError
 
@@ -46,6 +47,9 @@ VERSION = 1
 
 SweepState = Literal["pending", "running", "paused", "stopping", "finished", "cancelled"]
 TrialState = Literal["queued", "running", "finished", "failed", "crashed", "stopped", "cancelled"]
+# A field that is JSON text on the wire.
+_FromJson = BeforeValidator(lambda value: json.loads(value) if isinstance(value, str | bytes) else value)
+
 ACTIVE_SWEEP_STATES: frozenset[str] = frozenset({"pending", "running", "paused", "stopping"})
 
 
@@ -120,7 +124,7 @@ class SweepCreated(Event):
     """A sweep was asked for."""
 
     kind = "sweep"
-    spec: Json[SweepSpec]
+    spec: Annotated[SweepSpec, _FromJson]
 
 
 class SweepStateSet(Event):
@@ -153,7 +157,7 @@ class TrialClaimed(TrialEvent):
 
     kind = "claim"
     agent: str
-    params: Json[dict[str, Any]]
+    params: Annotated[dict[str, Any], _FromJson]
 
 
 class TrialEnded(TrialEvent):
@@ -164,7 +168,7 @@ class TrialEnded(TrialEvent):
     error: str = ""
     """Last lines of the traceback or of stderr."""
     exit_code: int = 0
-    writers: Json[dict[str, int]] = Field(default_factory=dict)
+    writers: Annotated[dict[str, int], _FromJson] = Field(default_factory=dict)
     """Batches sent by each writer of the attempt; the run closes when all are recorded."""
 
 
@@ -205,7 +209,7 @@ class RunEnded(Event):
     run: str
     exit_code: int = 0
     error: str = ""
-    writers: Json[dict[str, int]] = Field(default_factory=dict)
+    writers: Annotated[dict[str, int], _FromJson] = Field(default_factory=dict)
 
 
 class RunBeat(Event):
@@ -268,7 +272,7 @@ def encode(event: Event) -> dict[str, Any]:
         if isinstance(value, BaseModel):
             value = value.model_dump_json()
         elif isinstance(value, dict):
-            value = TypeAdapter(dict[str, Any]).dump_json(value).decode()
+            value = json.dumps(value)
         fields[name] = value
     return fields
 

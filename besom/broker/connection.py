@@ -118,7 +118,8 @@ class Connection:
         self.patience = patience
         self._revive = revive
         self._given = client
-        self.redis: redis.Redis = client if client is not None else _client(url)
+        # Typed loosely: redis-py's replies are unions over protocols and decodings; ours are RESP3 and bytes.
+        self.redis: Any = client if client is not None else _client(url)
         self._scripts: dict[str, Any] = {}
         self._outage = threading.Lock()
         self._away_since: float | None = None
@@ -131,12 +132,15 @@ class Connection:
         """The address without its password."""
         return redact(self.url)
 
-    def blocking(self, seconds: float = BLOCK_SECONDS) -> redis.Redis:
+    def blocking(self, seconds: float = BLOCK_SECONDS) -> Any:
         """A private client whose reads may block up to `seconds`; it does not retry."""
         if self._given is not None:
             return self._given
         return redis.Redis.from_url(
-            self.url, socket_timeout=seconds + 5, socket_connect_timeout=3, retry=Retry(ExponentialWithJitterBackoff(), 0)
+            self.url,
+            socket_timeout=seconds + 5,
+            socket_connect_timeout=3,
+            retry=Retry(ExponentialWithJitterBackoff(), 0),
         )
 
     def script(self, name: str, *arguments: Any, patience: float | None = None) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from besom.broker.connection import Connection
-from besom.messages import Claim, Event, encode
+from besom.messages import Batch, Claim, Event, encode
 
 __all__ = ["Appended", "Entry", "Journal"]
 
@@ -33,7 +33,8 @@ class Entry(NamedTuple):
 class Appended:
     """Redis' answer to a writer."""
 
-    full: bool
+    status: str
+    """'ok', 'full', or 'gap': an earlier batch is missing, send from the first one kept."""
     id: str
     recorded: int
     """Highest batch of this writer that is in the store."""
@@ -51,18 +52,31 @@ class Journal:
 
     # ---- writers
 
-    def append(
-        self, event: Event, *, writer: str = "", claim: Claim | None = None, limit: int = 0, patience: float | None = None
+    def append(self, event: Event, *, patience: float | None = None) -> str:
+        """Append one event that is never refused; its journal id."""
+        kind, flat = _flattened(event)
+        answer = self.connection.script("append", 0, "", 0, 1, "", 0, "", kind, *flat, patience=patience)
+        return str(answer[1].decode())
+
+    def append_batch(
+        self, batch: Batch, *, first: bool, limit: int, claim: Claim | None = None, patience: float = 0.0
     ) -> Appended:
-        """Append one event; with `limit` (bytes) it is refused as full when more than that is unread."""
-        fields = encode(event)
-        kind = fields.pop("kind")
-        fields.pop("v")
+        """Append a writer's batch, in order and once.
+
+        Args:
+            batch: Numbered from 1 by its writer.
+            first: The writer keeps no earlier batch, so there can be no gap before this one.
+            limit: Bytes unread above which the journal answers `full`.
+            claim: The trial it belongs to; the answer then tells what is wanted of it.
+            patience: Seconds to wait through an outage.
+        """
+        kind, flat = _flattened(batch)
         whose: Sequence[Any] = (claim.sweep, claim.number, claim.token) if claim else ("", 0, "")
-        flat = [part for pair in fields.items() for part in pair]
-        answer = self.connection.script("append", limit, writer, *whose, kind, *flat, patience=patience)
-        status, entry, recorded, control = (part.decode() if isinstance(part, bytes) else str(part) for part in answer)
-        return Appended(status == "full", entry, int(recorded), control)
+        answer = self.connection.script(
+            "append", limit, batch.writer, batch.seq, int(first), *whose, kind, *flat, patience=patience
+        )
+        status, entry, recorded, control = (part.decode() for part in answer)
+        return Appended(status, entry, int(recorded), control)
 
     def end(self) -> str:
         """Id of the last entry, '0-0' when there is none."""
@@ -93,9 +107,7 @@ class Journal:
     def read(self, after: str, *, count: int = 1000, block_ms: int | None = None) -> list[Entry]:
         """Up to `count` entries after an id, oldest first; waits up to `block_ms` for the first."""
         client = self.connection.redis
-        answer = self.connection.call(
-            lambda: client.xread({self.keys.journal(): after}, count=count, block=block_ms)
-        )
+        answer = self.connection.call(lambda: client.xread({self.keys.journal(): after}, count=count, block=block_ms))
         streams = list(answer.values()) if isinstance(answer, Mapping) else [entries for _, entries in answer or []]
         entries = [entry for stream in streams for entry in _flat(stream)]
         return [Entry(entry.decode(), int(fields.get(b"total", b"0")), fields) for entry, fields in entries]
@@ -113,9 +125,17 @@ class Journal:
         self.connection.script("settle", epoch, last.id, last.total, trim, len(recorded), *flat, *closed)
 
 
+def _flattened(event: Event) -> tuple[str, list[Any]]:
+    fields = encode(event)
+    kind = fields.pop("kind")
+    fields.pop("v")
+    return kind, [part for pair in fields.items() for part in pair]
+
+
 def _flat(stream: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
     # RESP3 wraps a stream's entries in one more list.
-    return stream[0] if stream and stream[0] and isinstance(stream[0][0], list | tuple) else stream
+    entries: list[tuple[bytes, dict[bytes, bytes]]] = stream
+    return stream[0] if stream and stream[0] and isinstance(stream[0][0], list | tuple) else entries
 
 
 def _milliseconds(entry: str) -> int:

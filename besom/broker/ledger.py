@@ -96,7 +96,9 @@ class Ledger:
         read = [(reply.decode(), entry.decode()) for reply, entry in replies]
         return read, state.decode(), _claims(claim[0], taken)
 
-    def beat(self, agent: str, beat_ms: int, claims: Sequence[Claim], info: Mapping[str, Any] | None = None) -> list[Verdict]:
+    def beat(
+        self, agent: str, beat_ms: int, claims: Sequence[Claim], info: Mapping[str, Any] | None = None
+    ) -> list[Verdict]:
         """Renew the agent and the leases of its trials; one verdict for each."""
         flat = [part for claim in claims for part in (claim.sweep, claim.number, claim.token)]
         told = to_json(dict(info)) if info else ""
@@ -173,7 +175,9 @@ class Ledger:
             with client.pipeline(transaction=False) as pipe:
                 for name in names:
                     pipe.hget(self.keys.agent(name.decode()), "info")
-                return {name.decode(): json.loads(info or "{}") for name, info in zip(names, pipe.execute(), strict=True)}
+                return {
+                    name.decode(): json.loads(info or "{}") for name, info in zip(names, pipe.execute(), strict=True)
+                }
 
         return self.connection.call(read)
 

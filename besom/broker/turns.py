@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -55,25 +55,30 @@ class Turn:
 
 
 class TurnJob(Job):
-    """A job that can only be a turn."""
+    """A job that runs nothing: `perform` would import what it names."""
 
-    def turn(self) -> Turn:
-        """The turn it carries.
+    def perform(self) -> NoReturn:
+        """Refused; a turn is read by `read_turn`."""
+        raise UnexpectedJob("jobs are read, never performed")
 
-        Raises:
-            UnexpectedJob: another function, a callback, a webhook, or arguments that do not fit.
-        """
-        if self.func_name != ENTRY:
-            raise UnexpectedJob(f"a job asks for {self.func_name!r}; only {ENTRY!r} is run")
-        if self._success_callback_name or self._failure_callback_name or self._stopped_callback_name or self.webhooks:
-            raise UnexpectedJob("a job carries callbacks or webhooks; none is run")
-        try:
-            sweep, trials, milliseconds = self.args
-        except ValueError:
-            raise UnexpectedJob(f"a turn with {len(self.args)} arguments, not 3") from None
-        if not (isinstance(sweep, str) and isinstance(trials, int) and isinstance(milliseconds, int)):
-            raise UnexpectedJob("a turn whose arguments are not (sweep, trials, milliseconds)")
-        return Turn(sweep, trials, milliseconds)
+
+def read_turn(job: Job) -> Turn:
+    """The turn that a job carries.
+
+    Raises:
+        UnexpectedJob: another function, a callback, a webhook, or arguments that do not fit.
+    """
+    if job.func_name != ENTRY:
+        raise UnexpectedJob(f"a job asks for {job.func_name!r}; only {ENTRY!r} is run")
+    if job._success_callback_name or job._failure_callback_name or job._stopped_callback_name or job.webhooks:
+        raise UnexpectedJob("a job carries callbacks or webhooks; none is run")
+    try:
+        sweep, trials, milliseconds = job.args
+    except ValueError:
+        raise UnexpectedJob(f"a turn with {len(job.args)} arguments, not 3") from None
+    if not (isinstance(sweep, str) and isinstance(trials, int) and isinstance(milliseconds, int)):
+        raise UnexpectedJob("a turn whose arguments are not (sweep, trials, milliseconds)")
+    return Turn(sweep, trials, milliseconds)
 
 
 class TurnQueue(Queue):
@@ -185,7 +190,7 @@ class TurnWorker(SimpleWorker):
             pipe.delete(job.key)
             pipe.execute()
         try:
-            turn = job.turn()
+            turn = read_turn(job)
         except Exception as error:
             log.warning("refused: %s", error if isinstance(error, BesomError) else "a job that cannot be read")
             return

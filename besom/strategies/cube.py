@@ -41,7 +41,8 @@ class Cube:
             coordinates = self.space.coordinates(params)
         except (KeyError, TypeError, ValueError):
             return None
-        return self.snap(np.array([coordinates]))[0]
+        row: Array = self.snap(np.array([coordinates]))[0]
+        return row
 
     def snap(self, rows: Array) -> Array:
         """The rows with finite dimensions moved to the middle of the share they fall in."""

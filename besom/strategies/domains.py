@@ -239,10 +239,11 @@ class QUniform(Finite):
 
     def index_of(self, value: Value) -> int:
         """How many multiples above the lowest."""
-        index = round(Fraction(str(value)) / self._step) - self._first
-        if not 0 <= index < self.size or self.value_at(index) != value:
-            raise ValueError(f"{self} has no value {value!r}")
-        return index
+        if _is_between(value, self.min, self.max):
+            index = round(Fraction(str(value)) / self._step) - self._first
+            if 0 <= index < self.size and self.value_at(index) == value:
+                return index
+        raise ValueError(f"{self} has no value {value!r}")
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,7 @@ class Uniform(Continuous):
     def to_unit(self, value: Value) -> float:
         """How far along."""
         self._check(value)
-        return (value - self.min) / (self.max - self.min)
+        return float((value - self.min) / (self.max - self.min))
 
 
 @dataclass(frozen=True)

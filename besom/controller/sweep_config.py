@@ -1,0 +1,206 @@
+"""The sweep config: what to search, how to score, how much to run.
+
+Reads: a mapping written by a user, in a file or in Python.  Gives: `SweepConfig`, checked and frozen.
+Knows nothing of Redis, agents, or how a strategy works inside.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+import math
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from besom.controller.parameters import (
+    Categorical,
+    Constant,
+    IntUniform,
+    LogUniformValues,
+    Parameter,
+    Parameters,
+    Path,
+    Problems,
+    QUniform,
+    Section,
+    Uniform,
+    WholeNumber,
+    check,
+    leaves,
+    nearest,
+    read_parameters,
+    shown,
+)
+from besom.errors import ConfigError
+
+if TYPE_CHECKING:
+    from besom.strategies import Domain, Space
+
+__all__ = ["MetricConfig", "SweepConfig", "load", "parse"]
+
+MAX_BYTES = 256 * 1024
+"""Of a config as JSON: it travels through Redis with its sweep."""
+MAX_NESTING = 100
+"""Mappings and lists inside each other, in values too."""
+
+_LAUNCH_KEYS = ("apiVersion", "image_uri", "job", "kind", "settings")
+_NOT_YET_KEYS = ("constraints", "early_terminate", "metrics", "repeats", "retries", "scheduler")
+_LOCAL_CONTROLLER = {"type": "local"}
+_NOT_YET = "cannot be, this is not supported yet; remove the key"
+
+Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^/\\#?%:\x00-\x1f]+$")]
+_NAME_RULE = r"a text of 1 to 128 characters without / \ # ? % :"
+
+
+class MetricConfig(Section):
+    """What a sweep optimises."""
+
+    hints = {"target": _NOT_YET, "impute": _NOT_YET, "impute_while_running": _NOT_YET, "use": _NOT_YET}
+    name: Text = Field(description="the name that train logs, such as name: loss")
+    goal: Literal["minimize", "maximize"] = Field("minimize", description="minimize or maximize")
+
+
+class SweepConfig(Section):
+    """A sweep as its user wants it, checked; `parse` and `load` make it."""
+
+    method: Literal["grid", "random", "bayes"] = Field(description="grid, random or bayes")
+    parameters: Parameters = Field(description="at least one parameter, such as lr: {min: 0.0001, max: 0.1}")
+    metric: MetricConfig | None = Field(None, description="{name: loss, goal: minimize}")
+    run_cap: WholeNumber | None = Field(None, gt=0, lt=2**63, description="a whole number above 0, such as 20")
+    seed: WholeNumber | None = Field(None, ge=0, lt=2**63, description="a whole number from 0, such as 42")
+    name: str | None = Field(None, description="a text, in quotes if it looks like a number")
+    description: str | None = Field(None, description="a text, in quotes if it looks like a number")
+    project: Name | None = Field(None, description=_NAME_RULE)
+    entity: Name | None = Field(None, description=_NAME_RULE)
+    program: Text | None = Field(None, description="the path of a script, such as train.py")
+    command: tuple[Text, ...] | None = Field(
+        None,
+        strict=False,
+        min_length=1,
+        description="a list of non-empty texts, such as [python, train.py, '--n', '5']",
+    )
+    warnings: tuple[str, ...] = ()
+    """What was ignored, one sentence each."""
+    written: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """The config as plain JSON values, run_cap and such normalised."""
+
+    own_keys: ClassVar[tuple[str, ...]] = ()
+    """The fields that a user writes."""
+
+    def space(self) -> Space:
+        """What a strategy searches, constants included."""
+        from besom.strategies import Dimension, Space
+
+        return Space(tuple(Dimension(path, _domain(parameter)) for path, parameter in leaves(self.parameters)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The config as written, in plain JSON values, to be kept or parsed again; a copy."""
+        return copy.deepcopy(self.written)
+
+
+SweepConfig.own_keys = tuple(name for name in SweepConfig.model_fields if name not in ("warnings", "written"))
+
+
+def _domain(parameter: Parameter) -> Domain:
+    from besom import strategies
+
+    match parameter:
+        case Categorical():
+            return strategies.Categorical(tuple(parameter.values))
+        case IntUniform():
+            return strategies.IntUniform(parameter.min, parameter.max)
+        case Uniform():
+            return strategies.Uniform(parameter.min, parameter.max)
+        case LogUniformValues():
+            return strategies.LogUniform(parameter.min, parameter.max)
+        case QUniform():
+            return strategies.QUniform(parameter.min, parameter.max, parameter.q)
+        case Constant():
+            return strategies.Constant(parameter.value)
+    raise TypeError(f"{parameter!r} has no domain")
+
+
+def load(config_or_path: Mapping[str, Any] | str | os.PathLike[str], **overrides: Any) -> SweepConfig:
+    """The sweep config in a file or mapping, with `overrides` (None means not given) in place of its keys.
+
+    Raises:
+        ConfigError: names each key whose value cannot be, after the file that holds it.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if isinstance(config_or_path, Mapping):
+        return parse({**config_or_path, **given})
+    if not isinstance(config_or_path, str | os.PathLike):
+        raise ConfigError(
+            f"a sweep config cannot be {config_or_path!r:.60}; write a mapping or the path of a YAML file"
+        )
+    from besom.controller.sweep_file import read_sweep_file
+
+    config = read_sweep_file(config_or_path)
+    try:
+        return parse({**config, **given})
+    except ConfigError as error:
+        lines = str(error).split("\n")
+        raise ConfigError("\n".join(f"{os.fspath(config_or_path)}: {line}" for line in lines)) from None
+
+
+def parse(config: Mapping[str, Any]) -> SweepConfig:
+    """The checked form of a sweep config.
+
+    Raises:
+        ConfigError: lists every problem, one a line: the key, its value, and what to write instead.
+    """
+    problems = Problems()
+    written = _plain_config(config, problems)
+    parts, warnings = _sort_keys(written, problems)
+    metric = _read_metric(parts, problems)
+    parameters: Parameters = {}
+    if "parameters" in parts:
+        parameters = read_parameters(parts["parameters"], ("parameters",), problems)
+        parts["parameters"] = parameters
+    if isinstance(parts.get("command"), str):
+        form = shown(_split(parts["command"]), limit=200)
+        problems.add(("command",), f"{shown(parts.pop('command'))} is one text; write the list {form}")
+    _check_search(parts.get("method"), "metric" in parts, parameters, problems)
+    sweep = check(SweepConfig, {**parts, "metric": metric}, (), problems)
+    problems.raise_any()
+    assert sweep is not None
+    for key in ("run_cap", "seed"):
+        if key in parts:
+            written[key] = getattr(sweep, key)
+    if metric:
+        written["metric"] = metric.model_dump()
+    return sweep.model_copy(update={"warnings": warnings, "written": written})
+
+
+def _sort_keys(written: dict[str, Any], problems: Problems) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The keys we know, and a warning for each that is ignored. An optional key with null is one left out."""
+    parts: dict[str, Any] = {}
+    warnings: list[str] = []
+    for key, value in list(written.items()):
+        if value is None and key not in ("method", "parameters") and (key in _KNOWN_KEYS):
+            del written[key]
+        elif key in SweepConfig.own_keys:
+            parts[key] = value
+        elif key in _NOT_YET_KEYS:
+            problems.add((key,), f"{shown(value)} {_NOT_YET}")
+        elif key == "controller" and value != _LOCAL_CONTROLLER:
+            problems.add((key,), f"{shown(value)} cannot be, only {{type: local}} is supported yet; remove the key")
+        elif key == "controller" or key in _LAUNCH_KEYS:
+            warnings.append(f"{key}: {shown(value)} is ignored, nothing here needs it; {_nearest_known(key)}")
+        else:
+            warnings.append(f"{shown(key)}: {shown(value)} is ignored, the key is unknown; {_nearest_known(key)}")
+    return parts, tuple(warnings)
+
+
+_KNOWN_KEYS = frozenset((*SweepConfig.own_keys, *_NOT_YET_KEYS, "controller"))
+
+
+def _nearest_known(key: str) -> str:
+    near = nearest(key, SweepConfig.own_keys)
+    return f"did you mean {near}?" if near else f"the keys are {', '.join(SweepConfig.own_keys)}"

@@ -1,0 +1,204 @@
+"""Points of one series as arrays, as blobs, and summed up in buckets.
+
+A piece is what rests in one row: kind, steps, values. Kind "d" holds float64, "q" int64, "j" a msgpack list of plain
+values. Steps are int64, or (start, stride) when a chunk's steps are evenly spaced.
+Buckets are float64 arrays of shape `(n, 6)`, columns as in `COLUMNS`; not-finite values count as missing except in `last`.
+Knows nothing of tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgpack
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "COLUMNS",
+    "OVERVIEW_POINTS",
+    "Array",
+    "Piece",
+    "Points",
+    "buckets",
+    "encode",
+    "extend_overview",
+    "join",
+    "merge",
+    "pack_buckets",
+    "regroup",
+    "to_piece",
+    "unpack_buckets",
+]
+
+Array = npt.NDArray[Any]
+
+COLUMNS = ("step", "min", "max", "mean", "last", "count")
+"""Last step of the bucket, then its values; count is that of the finite ones."""
+OVERVIEW_POINTS = 400
+"""Buckets that an overview has at most, and half of which it has at least."""
+
+_EXACT = 2**53
+_WIDTH = 8
+
+
+class Piece(NamedTuple):
+    """A run of points as it rests in `tail` or `chunks`."""
+
+    position: int
+    count: int
+    kind: str
+    steps: bytes
+    values: bytes
+
+    def points(self) -> Points:
+        """The points, decoded."""
+        steps = np.frombuffer(self.steps, "<i8")
+        if len(steps) != self.count:
+            start, stride = steps.tolist()
+            steps = start + stride * np.arange(self.count, dtype=np.int64)
+        if self.kind == "j":
+            return Points("j", steps, _objects(msgpack.unpackb(self.values, strict_map_key=False)))
+        return Points(self.kind, steps, np.frombuffer(self.values, "<f8" if self.kind == "d" else "<i8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Steps (int64) and values (float64, int64 or object, by kind), both of shape `(n,)`."""
+
+    kind: str
+    steps: Array
+    values: Array
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, part: slice | Array) -> Points:
+        return Points(self.kind, self.steps[part], self.values[part])
+
+    def numbers(self) -> Array:
+        """The values as float64; what is not a number, bools included, is NaN."""
+        if self.kind != "j":
+            return self.values.astype(np.float64, copy=False)
+        return np.array([float(value) if _is_number(value) else np.nan for value in self.values], np.float64)
+
+    def by_step(self) -> Points:
+        """Sorted by step, of several values at one step the last."""
+        steps = self.steps
+        if len(steps) < 2 or bool((steps[1:] > steps[:-1]).all()):
+            return self
+        order = np.argsort(steps, kind="stable")
+        ordered = steps[order]
+        return self[order[np.append(ordered[1:] != ordered[:-1], True)]]
+
+
+def encode(values: Sequence[Any]) -> tuple[str, bytes]:
+    """Kind and blob of plain values; ints among floats become floats unless one is above 2**53."""
+    types = {type(value) for value in values}
+    if types <= {int} and all(-(2**63) <= value < 2**63 for value in values):
+        return "q", np.array(values, "<i8").tobytes()
+    if types <= {int, float} and all(type(value) is float or abs(value) <= _EXACT for value in values):
+        return "d", np.array(values, "<f8").tobytes()
+    return "j", bytes(msgpack.packb(list(values)))
+
+
+def to_piece(position: int, points: Points) -> Piece:
+    """The points as a row, evenly spaced steps shortened."""
+    steps = points.steps
+    strides = np.diff(steps)
+    even = len(steps) > 2 and bool((strides == strides[0]).all())
+    kept = np.array([steps[0], strides[0]]) if even else steps
+    if points.kind == "j":
+        values = bytes(msgpack.packb(points.values.tolist()))
+    else:
+        values = points.values.astype("<f8" if points.kind == "d" else "<i8", copy=False).tobytes()
+    return Piece(position, len(points), points.kind, kept.astype("<i8", copy=False).tobytes(), values)
+
+
+def join(parts: Sequence[Points]) -> Points:
+    """The parts one after another, in the narrowest kind that holds them all."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return Points("d", np.empty(0, np.int64), np.empty(0))
+    kind = _common_kind(parts)
+    values = [part.numbers() if kind == "d" else part.values for part in parts]
+    if kind == "j":
+        values = [_objects(part.values.tolist()) for part in parts]
+    return Points(kind, np.concatenate([part.steps for part in parts]), np.concatenate(values))
+
+
+def _common_kind(parts: Sequence[Points]) -> str:
+    kinds = {part.kind for part in parts}
+    if len(kinds) == 1:
+        return kinds.pop()
+    ints = [part.values for part in parts if part.kind == "q" and len(part)]
+    exact = all(-_EXACT <= part.min() and part.max() <= _EXACT for part in ints)
+    return "d" if exact and "j" not in kinds else "j"
+
+
+def _objects(values: Sequence[Any]) -> Array:
+    kept = np.empty(len(values), object)
+    kept[:] = values
+    return kept
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**1023
+
+
+def buckets(steps: Array, values: Array, width: int) -> Array:
+    """Every `width` points summed up; `values` are float64."""
+    finite = np.isfinite(values)
+    if width == 1:
+        clean = np.where(finite, values, np.nan)
+        return np.column_stack((steps, clean, clean, clean, values, finite)).astype(np.float64, copy=False)
+    starts = np.arange(0, len(values), width)
+    ends = np.append(starts[1:], len(values)) - 1
+    with np.errstate(all="ignore"):
+        count = np.add.reduceat(finite, starts, dtype=np.float64)
+        mean = np.add.reduceat(np.where(finite, values, 0.0), starts) / count
+        low = np.minimum.reduceat(np.where(finite, values, np.inf), starts)
+        high = np.maximum.reduceat(np.where(finite, values, -np.inf), starts)
+    low[count == 0] = high[count == 0] = np.nan
+    return np.column_stack((steps[ends], low, high, mean, values[ends], count))
+
+
+def merge(parts: Array, starts: Array) -> Array:
+    """Buckets summed up from those between each of `starts` and the next."""
+    step, low, high, mean, last, count = parts.T
+    ends = np.append(starts[1:], len(parts)) - 1
+    with np.errstate(all="ignore"):
+        total = np.add.reduceat(count, starts)
+        middle = np.add.reduceat(np.where(count > 0, mean * count, 0.0), starts) / total
+        lows, highs = np.fmin.reduceat(low, starts), np.fmax.reduceat(high, starts)
+    return np.column_stack((step[ends], lows, highs, middle, last[ends], total))
+
+
+def regroup(parts: Array, points: int) -> Array:
+    """At most `points` buckets."""
+    count = len(parts)
+    return parts if count <= points else merge(parts, np.arange(points) * count // points)
+
+
+def extend_overview(old: Array | None, covered: int, fresh: Points) -> Array:
+    """The overview of `covered` points and those of `fresh`; 200 to 400 buckets once there are 400 points."""
+    known = 0 if old is None else len(old)
+    width = max(1, round(covered / known)) if known else -(-len(fresh) // OVERVIEW_POINTS)
+    added = buckets(fresh.steps, fresh.numbers(), width)
+    whole = added if old is None else np.concatenate((old, added))
+    while len(whole) > OVERVIEW_POINTS:
+        whole = merge(whole, np.arange(0, len(whole), 2))
+    return whole
+
+
+def pack_buckets(parts: Array) -> bytes:
+    """The buckets' blob."""
+    return parts.astype("<f8", copy=False).tobytes()
+
+
+def unpack_buckets(blob: bytes) -> Array:
+    """The buckets of a blob."""
+    return np.frombuffer(blob, "<f8").reshape(-1, len(COLUMNS))

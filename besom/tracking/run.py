@@ -1,0 +1,268 @@
+"""A run as the user writes it: `log`, `config`, `summary`, `finish`.
+
+Knows its writer and, inside a sweep, its trial; knows nothing of the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from besom.errors import (
+    FinishedRun,
+    TrialCancelled,
+    TrialInterrupted,
+    TrialPreempted,
+    TrialStopped,
+    UsageError,
+)
+from besom.tracking.config import RunConfig
+from besom.tracking.flusher import flusher
+from besom.tracking.summary import Summary
+from besom.tracking.trial import Trial
+from besom.tracking.values import KEY_LIMIT, plain
+from besom.tracking.writer import Writer
+
+__all__ = ["ERROR_LINES", "Run", "RunIdentity", "last_lines"]
+
+log = logging.getLogger("besom")
+
+ERROR_LINES = 30
+"""Lines of a traceback that are kept."""
+
+_INTERRUPTS: dict[str, type[TrialInterrupted]] = {
+    "cancel": TrialCancelled,
+    "stop": TrialStopped,
+    "stale": TrialPreempted,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """Who a run is; fixed at `init()`."""
+
+    id: str
+    name: str
+    project: str
+    entity: str
+    group: str = ""
+    job_type: str = ""
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+
+
+class Run:
+    """One recorded run. Made by `besom.init()`, usable as a context manager.
+
+    Args:
+        identity: Id, name, project and the rest.
+        config: Its starting config.
+        writer: Where rows go.
+        trial: The trial it records, or None.
+        directory: Folder for its files.
+        on_finish: Called once with exit code, error text and the writer's batch count.
+        patience: Seconds that `finish` waits for Redis.
+    """
+
+    def __init__(
+        self,
+        identity: RunIdentity,
+        config: RunConfig,
+        writer: Writer,
+        *,
+        trial: Trial | None,
+        directory: Path,
+        on_finish: Callable[[Run, int, str, int], None],
+        patience: float,
+    ) -> None:
+        self.identity = identity
+        self.config = config
+        self.trial = trial
+        self.dir = str(directory)
+        self.start_time = time.time()
+        self.summary = Summary(self._summary_set)
+        self._writer = writer
+        self._on_finish = on_finish
+        self._patience = patience
+        self._lock = threading.RLock()
+        self._row: dict[str, Any] = {}
+        self.step = trial.next_step if trial else 0
+        self.starting_step = self.step
+        self.state: Literal["running", "finished", "failed"] = "running"
+
+    def __repr__(self) -> str:
+        return f"<besom run {self.project}/{self.id} ({self.state})>"
+
+    # ---- identity, as W&B names it
+
+    @property
+    def id(self) -> str:
+        """Its id; inside a sweep `<sweep>-<number>`."""
+        return self.identity.id
+
+    @property
+    def name(self) -> str:
+        """Its display name."""
+        return self.identity.name
+
+    @property
+    def project(self) -> str:
+        """Its project."""
+        return self.identity.project
+
+    @property
+    def entity(self) -> str:
+        """User or team."""
+        return self.identity.entity
+
+    @property
+    def group(self) -> str:
+        """Its group, or ''."""
+        return self.identity.group
+
+    @property
+    def job_type(self) -> str:
+        """Its kind of job, or ''."""
+        return self.identity.job_type
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its tags."""
+        return self.identity.tags
+
+    @property
+    def notes(self) -> str:
+        """Its notes, or ''."""
+        return self.identity.notes
+
+    @property
+    def path(self) -> str:
+        """entity/project/id."""
+        return f"{self.entity}/{self.project}/{self.id}"
+
+    @property
+    def sweep_id(self) -> str | None:
+        """Its sweep, or None."""
+        return self.trial.claim.sweep if self.trial else None
+
+    @property
+    def attempt(self) -> int:
+        """Which execution of its trial this is, from 1."""
+        return self.trial.claim.attempt if self.trial else 1
+
+    # ---- logging
+
+    def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
+        """Record values at a step.
+
+        Args:
+            data: Names and values: numbers, strings, booleans, None, lists, dicts, numpy or torch scalars.
+            step: The step; the default is the next one. Steps only grow; a smaller one is ignored with a warning.
+            commit: Close the row, so that the next `log` opens a new step. True by default without `step`.
+
+        Raises:
+            TypeError: `data` is no mapping, a key no string, or a value cannot be kept.
+            FinishedRun: after `finish()`.
+            TrialInterrupted: the trial was stopped, cancelled or handed back (a BaseException).
+        """
+        self._raise_if_interrupted()
+        if self.state != "running":
+            raise FinishedRun(self.id, "log()")
+        row = _checked(data)
+        if step is not None and (isinstance(step, bool) or not hasattr(step, "__index__")):
+            raise TypeError(f"step must be an int, not {step!r}")
+        with self._lock:
+            if step is not None:
+                step = int(step)
+                if step < self.step:
+                    log.warning("log(step=%d) comes after step %d; steps only grow, so it is ignored", step, self.step)
+                    return
+                if step > self.step:
+                    self._close_row(force=False)
+                    self.step = step
+            self._row.update(row)
+            if commit if commit is not None else step is None:
+                self._close_row(force=True)
+
+    def should_stop(self) -> bool:
+        """Whether the trial is to end; the next `log()` would raise."""
+        return self._interrupt() is not None
+
+    def finish(self, exit_code: int | None = None, *, error: str = "") -> None:
+        """End the run: everything logged is sent; exit code 0 is finished, any other failed. Repeating it is harmless."""
+        with self._lock:
+            if self.state != "running":
+                return
+            self._close_row(force=False)
+            self.state = "failed" if exit_code else "finished"
+            if self.trial:
+                self.trial.next_step = self.step
+        flusher().remove(self._writer)
+        batches = self._writer.close(self._patience)
+        if self.trial:
+            self.trial.writers[self._writer.name.writer] = batches
+        self._on_finish(self, exit_code or 0, error, batches)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+        else:
+            text = "" if isinstance(error, TrialInterrupted) else last_lines("".join(traceback.format_exception(error)))
+            self.finish(1, error=text)
+
+    # ---- inside
+
+    def _close_row(self, *, force: bool) -> None:
+        if not self._row and not force:
+            return
+        row, self._row = self._row, {}
+        self.summary.logged(row)
+        row["_timestamp"] = time.time()
+        if self._writer.add(self.step, row):
+            flusher().wake()
+        self.step += 1
+
+    def _summary_set(self, values: dict[str, Any]) -> None:
+        if self.state != "running":
+            raise FinishedRun(self.id, "summary")
+        if self._writer.set_summary(values):
+            flusher().wake()
+
+    def _interrupt(self) -> type[TrialInterrupted] | None:
+        if self.trial is None:
+            return None
+        return self.trial.interrupt or _INTERRUPTS.get(self._writer.control)
+
+    def _raise_if_interrupted(self) -> None:
+        if (interrupt := self._interrupt()) is not None:
+            raise interrupt(f"trial {self.id}")
+
+
+def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(data, Mapping):
+        raise TypeError(f"besom.log takes a dict of names and values, not {type(data).__name__}")
+    row = {}
+    for key, value in data.items():
+        if not isinstance(key, str):
+            raise TypeError(f"names in besom.log are strings, not {key!r}")
+        if len(key) > KEY_LIMIT:
+            raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
+        row[key] = value if type(value) in (float, int) else plain(value, key)
+    return row
+
+
+def last_lines(text: str, count: int = ERROR_LINES) -> str:
+    """The last lines of a traceback or of stderr."""
+    return "\n".join(text.rstrip().splitlines()[-count:])

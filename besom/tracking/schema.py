@@ -1,0 +1,231 @@
+"""The store's tables, the same on SQLite and PostgreSQL.
+
+Gives: the tables and `HEAD`, the revision they stand at; a change here needs a migration and a new `HEAD`.
+Knows nothing of connections, nor of who writes or reads.
+
+JSON rests as text, points as raw little-endian blobs (`points.py`), times as seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text, UniqueConstraint
+
+__all__ = [
+    "HEAD",
+    "VERSION_TABLE",
+    "attempts",
+    "chunks",
+    "closings",
+    "console",
+    "last",
+    "levels",
+    "meta",
+    "metadata",
+    "overview",
+    "rejected",
+    "removed",
+    "runs",
+    "series",
+    "sweeps",
+    "tail",
+    "trials",
+    "writers",
+]
+
+HEAD = "0001"
+"""Revision of these tables; revisions sort as text, so that a newer one is recognised."""
+VERSION_TABLE = "besom_version"
+"""Where alembic keeps the revision; a name of our own, since a PostgreSQL database may be shared."""
+
+metadata = MetaData()
+
+
+def _text(name: str, *, key: bool = False, default: str | None = None) -> Column[str]:
+    return Column(name, Text, primary_key=key, nullable=False, server_default=default)
+
+
+def _whole(name: str, *, key: bool = False, null: bool = False) -> Column[int]:
+    return Column(name, BigInteger, primary_key=key, autoincrement=False, nullable=null)
+
+
+def _real(name: str) -> Column[float]:
+    return Column(name, Double, nullable=True)
+
+
+def _blob(name: str) -> Column[bytes]:
+    return Column(name, LargeBinary, nullable=False)
+
+
+def _series_key() -> Column[int]:
+    return Column("series", Integer, primary_key=True, autoincrement=False)
+
+
+# store_id, journal_id, last_id (last applied entry of the journal), epoch (of the controller that writes).
+meta = Table("meta", metadata, _text("key", key=True), _text("value"))
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    _text("id", key=True),
+    _text("entity"),
+    _text("project"),
+    _text("name"),
+    _text("state"),
+    _text("spec"),
+    _real("created"),
+    _real("ended"),
+    Column("issued", BigInteger, nullable=False, server_default="0"),
+    Index("sweeps_project", "project"),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    _text("sweep", key=True),
+    _whole("number", key=True),
+    _text("params"),
+    _text("state"),
+    _real("value"),
+    _text("error"),
+    _whole("attempt"),  # 0 until the first claim
+    _text("token"),
+    _text("agent"),
+    _whole("losses"),
+    _real("issued"),
+    _real("started"),
+    _real("ended"),
+    Index("trials_state", "sweep", "state"),
+    Index("trials_value", "sweep", "value"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _text("id", key=True),
+    _text("sweep"),  # empty outside a sweep
+    _whole("number"),
+    _text("entity"),
+    _text("project"),
+    _text("name"),
+    _text("group_name"),
+    _text("job_type"),
+    _text("tags"),
+    _text("notes"),
+    _text("config"),
+    _text("state"),
+    _whole("exit_code", null=True),
+    _text("error"),
+    _real("created"),
+    _real("ended"),
+    _text("host"),
+    _text("program"),
+    _whole("attempt"),  # the newest whose RunStarted was seen; 0: a batch came first
+    Index("runs_sweep", "sweep", "number"),
+    Index("runs_project", "project"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _text("run", key=True),
+    _whole("attempt", key=True),
+    _text("token"),
+    _text("agent"),
+    _text("state"),
+    _real("started"),
+    _real("ended"),
+    _whole("first_step", null=True),
+    _whole("lines"),  # of console, so far
+)
+
+writers = Table(
+    "writers",
+    metadata,
+    _text("id", key=True),
+    _text("run"),
+    _whole("attempt"),
+    _whole("seq"),  # highest recorded
+    Index("writers_run", "run"),
+)
+
+# Runs that have ended and wait for batches still under way.
+closings = Table(
+    "closings",
+    metadata,
+    _text("run", key=True),
+    _text("sweep"),
+    _whole("number"),
+    _text("state"),
+    _text("error"),
+    _whole("exit_code"),
+    _text("writers"),
+    _real("ended"),
+    _real("since"),  # the recorder's clock
+)
+
+series = Table(
+    "series",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    _text("run"),
+    _whole("attempt"),
+    _text("key"),
+    UniqueConstraint("run", "attempt", "key", name="series_name"),
+)
+
+# `position` is the number of points of the series that come before.
+tail = Table(
+    "tail",
+    metadata,
+    _series_key(),
+    _whole("position", key=True),
+    _whole("count"),
+    _text("kind"),
+    _blob("steps"),
+    _blob("values"),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    _series_key(),
+    _whole("position", key=True),
+    _whole("first_step"),
+    _whole("last_step"),
+    _whole("count"),
+    _text("kind"),
+    _blob("steps"),
+    _blob("values"),
+)
+
+levels = Table(
+    "levels", metadata, _series_key(), _whole("level", key=True), _whole("position", key=True), _blob("blob")
+)
+
+# Covers the first `count` points of the series.
+overview = Table("overview", metadata, _series_key(), _whole("count"), _blob("blob"))
+
+last = Table(
+    "last",
+    metadata,
+    _text("run", key=True),
+    _text("key", key=True),
+    _whole("attempt"),
+    _whole("step", null=True),
+    _text("value"),
+    _whole("explicit"),  # 1: set through run.summary since it was last logged
+)
+
+console = Table(
+    "console",
+    metadata,
+    _text("run", key=True),
+    _whole("attempt", key=True),
+    _whole("position", key=True),
+    _text("lines"),
+)
+
+rejected = Table("rejected", metadata, _text("id", key=True), _text("reason"), _text("fields"))
+
+# What `besom rm` took away, and the journal entry that said so.
+removed = Table("removed", metadata, _text("id", key=True), _text("entry"))

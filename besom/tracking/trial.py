@@ -1,0 +1,81 @@
+"""The trial that this code runs in, if any: set by a function agent, or found in a command trial's environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from besom.errors import TrialInterrupted, UsageError
+from besom.messages import Claim, SweepSpec
+
+if TYPE_CHECKING:
+    from besom.broker.connection import Connection
+
+__all__ = ["TRIAL_FILE", "Trial", "current_trial", "set_trial", "trial_from_environment"]
+
+TRIAL_FILE = "trial.json"
+"""In the trial's directory: what a command trial's `init()` needs; its path is in BESOM_TRIAL."""
+
+
+@dataclass
+class Trial:
+    """One attempt, as the code that runs in it sees it."""
+
+    spec: SweepSpec
+    claim: Claim
+    directory: Path
+    connection: Connection | None = None
+    interrupt: type[TrialInterrupted] | None = None
+    """Set from outside; raised at the next `log()`."""
+    writers: dict[str, int] = field(default_factory=dict)
+    """Batches sent by each writer that is closed."""
+    next_step: int = 0
+    """Where a second `init()` in the same trial goes on."""
+
+    def to_json(self) -> str:
+        """What a child process needs."""
+        return json.dumps({"spec": self.spec.model_dump(mode="json"), "claim": self.claim.model_dump(mode="json")})
+
+
+_current: ContextVar[Trial | None] = ContextVar("besom_trial", default=None)
+_of_process: list[Trial] = []
+
+
+def current_trial() -> Trial | None:
+    """The trial this code belongs to, or None."""
+    return _current.get() or (_of_process[-1] if _of_process else None) or trial_from_environment()
+
+
+def set_trial(trial: Trial | None) -> None:
+    """Called by the agent around each function trial; threads that the function starts see it too."""
+    _current.set(trial)
+    _of_process[:] = [trial] if trial is not None else []
+
+
+def trial_from_environment() -> Trial | None:
+    """The command trial that BESOM_TRIAL names; the same object for the life of the process.
+
+    Raises:
+        UsageError: the file it names cannot be read.
+    """
+    path = os.environ.get("BESOM_TRIAL")
+    if not path:
+        return None
+    known = _from_files.get(path)
+    if known is None:
+        try:
+            held = json.loads(Path(path).read_text(encoding="utf-8"))
+            spec, claim = SweepSpec.model_validate(held["spec"]), Claim.model_validate(held["claim"])
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(
+                f"BESOM_TRIAL={path!r} names no trial file ({error}); unset it to log outside a sweep"
+            ) from None
+        known = _from_files[path] = Trial(spec, claim, Path(path).parent)
+    return known
+
+
+_from_files: dict[str, Trial] = {}

@@ -1,0 +1,56 @@
+"""What a user may log, turned into what can be kept: plain numbers, strings, booleans, None, lists and dicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from besom.errors import UsageError
+
+__all__ = ["KEY_LIMIT", "VALUE_LIMIT", "is_number", "plain"]
+
+KEY_LIMIT: Final = 256
+"""Characters in a metric's name."""
+VALUE_LIMIT: Final = 64_000
+"""Characters of a string, or items of a list, in one value."""
+
+_SCALARS = (bool, int, float, str, type(None))
+
+
+def is_number(value: object) -> bool:
+    """A finite int or float; bool is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def plain(value: Any, key: str = "value") -> Any:
+    """The value as plain Python; numpy and torch scalars and small arrays by their own `item` and `tolist`.
+
+    Raises:
+        TypeError: it has no plain form; names the key.
+        UsageError: it is too large.
+    """
+    if type(value) in _SCALARS:
+        if isinstance(value, str) and len(value) > VALUE_LIMIT:
+            raise UsageError(f"{key}: a string of {len(value)} characters; at most {VALUE_LIMIT} fit into one value")
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): plain(item, f"{key}.{name}") for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        if len(value) > VALUE_LIMIT:
+            raise UsageError(f"{key}: {len(value)} items; at most {VALUE_LIMIT} fit into one value")
+        return [plain(item, key) for item in value]
+    if isinstance(value, _SCALARS):  # subclasses: an Enum with str, np.float64
+        return value.item() if hasattr(value, "item") else type(value).__mro__[1](value)
+    for step in ("detach", "cpu"):  # a torch tensor that needs gradients or lives on a device
+        if hasattr(value, step):
+            value = getattr(value, step)()
+    if getattr(value, "size", None) == 1 and hasattr(value, "item") and not callable(value.size):
+        return plain(value.item(), key)
+    if hasattr(value, "numel") and value.numel() == 1:
+        return plain(value.item(), key)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist(), key)
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    raise TypeError(f"{key}: a {type(value).__name__} cannot be logged; log numbers, strings, lists or dicts of them")

@@ -1,0 +1,324 @@
+"""A run's way to the journal: rows in memory, columnar batches to Redis, a spool when Redis is away or full.
+
+`add` returns in microseconds. The flusher thread calls `flush` a fraction of a second after the first row; batches are
+numbered, kept until the store has them, and sent again after an outage, in order. Training never fails because of
+this file: what goes wrong is said once, in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from array import array
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from besom.broker.journal import Journal
+from besom.errors import Unreachable
+from besom.messages import BatchBody
+from besom.tracking.spool import Spool, WriterName
+
+__all__ = ["FLUSH_SECONDS", "Writer"]
+
+log = logging.getLogger("besom")
+
+FLUSH_SECONDS: Final = 0.2
+_BATCH_ROWS: Final = 500
+_BATCH_BYTES: Final = 48_000
+_MEMORY_BYTES: Final = 8_000_000
+"""Batches kept in memory; what is more goes to the spool."""
+_EXACT_INT: Final = 2**53
+_INT64: Final = 2**63
+
+
+class Writer:
+    """One writer of one run.
+
+    Args:
+        journal: Where batches go.
+        name: Run, attempt, and the claim of its trial.
+        spool_folder: Where batches wait when they cannot be sent.
+        journal_limit: Bytes unread above which the journal refuses log batches.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        name: WriterName,
+        spool_folder: Path,
+        journal_limit: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.control = ""
+        """What the last reply asked for: 'cancel', 'stop', 'stale', 'pause' or ''."""
+        self.full = threading.Event()
+        """Set when a batch's worth is waiting."""
+        self._journal = journal
+        self._limit = journal_limit
+        self._clock = clock
+        self._spool = Spool(spool_folder, name)
+        self._rows = threading.Lock()  # what is logged
+        self._sending = threading.Lock()  # what is sent; taken before _rows
+        self._clear()
+        self._due = 0.0
+        self._seq = 0
+        self._kept: deque[tuple[int, bytes]] = deque()  # not known to be in the store
+        self._kept_bytes = 0
+        self._sent = 0  # highest number that Redis has
+        self._complained: set[str] = set()
+
+    @staticmethod
+    def new_id() -> str:
+        """A random writer id."""
+        return secrets.token_hex(8)
+
+    # ---- what the run calls
+
+    def add(self, step: int, row: Mapping[str, Any]) -> bool:
+        """Add a row of plain values; whether it was the first of a batch."""
+        with self._rows:
+            for key, value in row.items():
+                column = self._history.get(key)
+                if column is None:
+                    column = self._history[key] = ([], [])
+                    self._size += len(key) + 16
+                column[0].append(step)
+                column[1].append(value)
+                self._size += 16 if type(value) in (float, int, bool) else 24 + _length(value)
+                self._summary.pop(key, None)
+            self._count += 1
+            return self._noted()
+
+    def set_summary(self, values: Mapping[str, Any]) -> bool:
+        """Set summary values explicitly."""
+        with self._rows:
+            self._summary.update(values)
+            self._size += sum(24 + len(key) + _length(value) for key, value in values.items())
+            return self._noted()
+
+    def set_config(self, values: Mapping[str, Any]) -> bool:
+        """Update the run's config."""
+        with self._rows:
+            self._config.update(values)
+            self._size += sum(24 + len(key) + _length(value) for key, value in values.items())
+            return self._noted()
+
+    def add_line(self, stream: str, seconds: float, line: str) -> bool:
+        """Add a line of console output."""
+        with self._rows:
+            self._console.append((stream, seconds, line))
+            self._size += 24 + len(line)
+            return self._noted()
+
+    # ---- what the flusher calls
+
+    def due(self) -> float | None:
+        """When `flush` should be called next, in the clock's seconds; None when nothing waits."""
+        if self.full.is_set():
+            return 0.0
+        if self._size or self._unsent():
+            return self._due
+        return None
+
+    def flush(self) -> bool:
+        """Send what waits; False when Redis did not take all of it."""
+        with self._sending:
+            self._cut()
+            sent = self._send(patience=0.0)
+            self._due = self._clock() + (FLUSH_SECONDS if sent else 1.0)
+            return sent
+
+    def close(self, patience: float) -> int:
+        """Send everything, waiting up to `patience` seconds for Redis; how many batches there were.
+
+        What cannot be sent stays in the spool file, and a later process sends it.
+        """
+        with self._sending:
+            self._cut()
+            deadline = self._clock() + patience
+            sent = self._send(patience=patience)
+            while not sent and (left := deadline - self._clock()) > 0:
+                threading.Event().wait(min(left, 0.1))
+                sent = self._send(patience=left)
+            if not sent:
+                self._leave_behind()
+            self._spool.close(keep=not sent)
+            return self._seq
+
+    # ---- inside
+
+    def _clear(self) -> None:
+        self._history: dict[str, tuple[list[int], list[Any]]] = {}
+        self._summary: dict[str, Any] = {}
+        self._config: dict[str, Any] = {}
+        self._console: list[tuple[str, float, str]] = []
+        self._size = 0
+        self._count = 0
+        self._announced = False  # the flusher knows that something waits
+        self.full.clear()
+
+    def _noted(self) -> bool:
+        if self._count >= _BATCH_ROWS or self._size >= _BATCH_BYTES:
+            self.full.set()
+            return True
+        if not self._announced:
+            self._announced = True
+            if not self._unsent():
+                self._due = self._clock() + FLUSH_SECONDS
+            return True
+        return False
+
+    def _unsent(self) -> bool:
+        return self._seq > self._sent
+
+    def _cut(self) -> None:
+        """Turn what is logged into numbered batches."""
+        with self._rows:
+            if not self._size:
+                return
+            history, summary, config, console = self._history, self._summary, self._config, self._console
+            self._clear()
+        for body in _bodies(history, summary, config, console):
+            self._seq += 1
+            self._keep(self._seq, body.pack())
+
+    def _keep(self, seq: int, body: bytes) -> None:
+        if len(self._spool) or self._kept_bytes + len(body) > _MEMORY_BYTES:
+            try:
+                self._spool.append(seq, body)
+            except OSError as error:
+                self._complain(
+                    "spool",
+                    f"the spool {self._spool.path} cannot be written ({error.strerror}); keeping rows in memory",
+                )
+            else:
+                return
+        self._kept.append((seq, body))
+        self._kept_bytes += len(body)
+
+    def _send(self, patience: float) -> bool:
+        """Send all that is kept and not sent, in order."""
+        position = 0
+        while True:
+            while position < len(self._kept) and self._kept[position][0] <= self._sent:
+                position += 1
+            if position == len(self._kept):
+                if not len(self._spool):
+                    return True
+                for record in self._spool.take(1_000_000):
+                    self._kept.append(record)
+                    self._kept_bytes += len(record[1])
+                continue
+            status = self._send_one(position, patience)
+            if status == "ok":
+                position = 0
+            elif status == "gap":
+                self._sent = self._kept[0][0] - 1
+                position = 0
+            else:
+                return False
+
+    def _send_one(self, position: int, patience: float) -> str:
+        seq, body = self._kept[position]
+        try:
+            answer = self._journal.append_batch(
+                self.name.batch(seq, body),
+                first=position == 0,
+                limit=self._limit,
+                claim=self.name.claim,
+                patience=patience,
+            )
+        except Unreachable as error:
+            self._complain("away", f"{error}; what run {self.name.run} logs is kept and sent later")
+            return "away"
+        self.control = answer.control
+        if answer.status == "full":
+            self._complain(
+                "full",
+                f"the journal is full, no controller is reading it; run {self.name.run} logs to {self._spool.path}",
+            )
+        if answer.status == "ok":
+            self._sent = max(self._sent, seq)
+        while self._kept and self._kept[0][0] <= answer.recorded:
+            self._kept_bytes -= len(self._kept.popleft()[1])
+        return answer.status
+
+    def _leave_behind(self) -> None:
+        unsent = [record for record in self._kept if record[0] > self._sent]
+        rest = self._spool.take(1 << 62)
+        self._spool.close(keep=False)
+        try:
+            for seq, body in unsent + rest:
+                self._spool.append(seq, body)
+        except OSError as error:
+            log.error("run %s: %d batches are lost: %s: %s", self.name.run, len(unsent + rest), self._spool.path, error)
+            return
+        log.warning("run %s: %d batches wait in %s", self.name.run, len(unsent + rest), self._spool.path)
+
+    def _complain(self, about: str, message: str) -> None:
+        if about not in self._complained:
+            self._complained.add(about)
+            log.warning("%s", message)
+
+
+def _bodies(
+    history: dict[str, tuple[list[int], list[Any]]],
+    summary: dict[str, Any],
+    config: dict[str, Any],
+    console: list[tuple[str, float, str]],
+) -> list[BatchBody]:
+    """Batches of about 48 kB; a batch holds whole columns or pieces of one."""
+    bodies: list[BatchBody] = []
+    columns: dict[str, tuple[str, bytes, Any]] = {}
+    room = _BATCH_BYTES
+    for key, (steps, values) in history.items():
+        for start in range(0, len(steps), _BATCH_ROWS):
+            piece = values[start : start + _BATCH_ROWS]
+            size = len(key) + sum(24 + _length(value) for value in piece)
+            if columns and (size > room or key in columns):
+                bodies.append(BatchBody(history=columns))
+                columns, room = {}, _BATCH_BYTES
+            columns[key] = encode_column(steps[start : start + _BATCH_ROWS], piece)
+            room -= size
+    for start in range(0, len(console), _BATCH_ROWS):
+        bodies.append(BatchBody(console=console[start : start + _BATCH_ROWS]))
+    if columns or summary or config:
+        bodies.append(BatchBody(history=columns, summary=summary, config=config))
+    return bodies
+
+
+def encode_column(steps: list[int], values: list[Any]) -> tuple[str, bytes, Any]:
+    """A column as `messages.BatchBody` keeps it."""
+    packed_steps = array("q", steps).tobytes()
+    kinds = {type(value) for value in values}
+    if kinds == {int} and all(-_INT64 <= value < _INT64 for value in values):
+        return "q", packed_steps, array("q", values).tobytes()
+    if kinds <= {int, float} and all(type(value) is float or abs(value) <= _EXACT_INT for value in values):
+        return "d", packed_steps, array("d", values).tobytes()
+    return "j", packed_steps, [_msgpack_safe(value) for value in values]
+
+
+def _msgpack_safe(value: Any) -> Any:
+    if type(value) is int and not -_INT64 <= value < 2 * _INT64:
+        return float(value)  # msgpack, like JSON in most readers, ends at 64 bits
+    if isinstance(value, list):
+        return [_msgpack_safe(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _msgpack_safe(item) for name, item in value.items()}
+    return value
+
+
+def _length(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return 8 + sum(8 + _length(item) for item in value)
+    if isinstance(value, dict):
+        return 8 + sum(8 + len(name) + _length(item) for name, item in value.items())
+    return 8
