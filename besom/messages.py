@@ -85,6 +85,8 @@ class SweepSpec(Message):
     metric: Metric | None = None
     program: str | None = None
     command: tuple[str, ...] | None = None
+    signature: str = ""
+    """HMAC of what would be executed, by whoever knows BESOM_SECRET."""
 
     @property
     def path(self) -> str:

@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """How long `finish()` tries to reach Redis before it leaves a spool file behind."""
     on_sigterm: OnSignal = "release"
     on_sigint: OnSignal = "finish"
+    secret: SecretStr | None = None
+    """Signs sweeps, so that agents which know it run their commands."""
     silent: bool = False
 
     @property
@@ -82,5 +84,5 @@ def read_settings(**overrides: Any) -> Settings:
 
 def _explain(problem: Any) -> str:
     name = "BESOM_" + "_".join(str(part) for part in problem["loc"][:1]).upper()
-    shown = "(hidden)" if name == "BESOM_REDIS_URL" else repr(problem["input"])
+    shown = "(hidden)" if name in ("BESOM_REDIS_URL", "BESOM_SECRET") else repr(problem["input"])
     return f"{name}={shown} cannot be: {problem['msg'].lower()}"

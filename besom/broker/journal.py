@@ -113,16 +113,25 @@ class Journal:
         return [Entry(entry.decode(), int(fields.get(b"total", b"0")), fields) for entry, fields in entries]
 
     def settle(
-        self, epoch: int, last: Entry, recorded: Mapping[str, int], closed: Iterable[str] = (), keep_ms: int = KEEP_MS
+        self,
+        epoch: int,
+        last: Entry | None,
+        recorded: Mapping[str, int],
+        closed: Iterable[str] = (),
+        keep_ms: int = KEEP_MS,
     ) -> None:
         """Say that the store has everything up to `last`, and trim what is older by `keep_ms`."""
-        self._read.append((last.id, last.total))
-        horizon = _milliseconds(last.id) - keep_ms
+        if last is not None:
+            self._read.append((last.id, last.total))
+        if not self._read:
+            return
+        newest, total = self._read[-1]
+        horizon = _milliseconds(newest) - keep_ms
         trim = ""
-        while self._read and _milliseconds(self._read[0][0]) < horizon:
+        while len(self._read) > 1 and _milliseconds(self._read[0][0]) < horizon:
             trim = self._read.popleft()[0]
         flat = [part for pair in recorded.items() for part in pair]
-        self.connection.script("settle", epoch, last.id, last.total, trim, len(recorded), *flat, *closed)
+        self.connection.script("settle", epoch, newest, total, trim, len(recorded), *flat, *closed)
 
 
 def _flattened(event: Event) -> tuple[str, list[Any]]:

@@ -11,7 +11,6 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -155,7 +154,7 @@ class Turns:
 
 
 class TurnWorker(SimpleWorker):
-    """The agent's side: takes one turn at a time and hands it to a function of this process.
+    """The agent's side: takes one turn at a time.
 
     Nothing of RQ's own loop runs: no signal handlers, no fork, no heartbeat, no maintenance, no pub/sub.
     """
@@ -164,34 +163,38 @@ class TurnWorker(SimpleWorker):
     job_class = TurnJob
     death_penalty_class = TimerDeathPenalty
 
-    def __init__(self, connection: Connection, sweep: str, handler: Callable[[Turn], None]) -> None:
-        self._handler = handler
+    def __init__(self, connection: Connection, sweep: str) -> None:
+        self._turn: Turn | None = None
         client = connection.blocking()
         queue = TurnQueue(connection.keys.queue_name(sweep), connection=client, serializer=JSONSerializer)
         super().__init__([queue], connection=client, serializer=JSONSerializer, prepare_for_work=False)
 
-    def take(self, seconds: float = BLOCK_SECONDS) -> bool:
-        """Wait up to `seconds` for a turn and carry it out; whether there was one."""
+    def take(self, seconds: float = BLOCK_SECONDS) -> Turn | None:
+        """Wait up to `seconds` for a turn; None when there was none."""
+        self._turn = None
         try:
             found = TurnQueue.dequeue_any(
                 self.queues, max(1, int(seconds)), self.connection, job_class=TurnJob, serializer=JSONSerializer
             )
         except DequeueTimeout:
-            return False
-        if found is None:
-            return False
-        self.execute_job(*found)
-        return True
+            return None
+        if found is not None:
+            self.execute_job(*found)
+        return self._turn
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Delete the job, then carry out its turn; what is no turn is refused and gone."""
+        """Delete the job and keep its turn for `take`; what is no turn is refused and gone."""
         with self.connection.pipeline(transaction=False) as pipe:
             pipe.lrem(queue.intermediate_queue_key, 1, job.id)
             pipe.delete(job.key)
             pipe.execute()
         try:
-            turn = read_turn(job)
-        except Exception as error:
-            log.warning("refused: %s", error if isinstance(error, BesomError) else "a job that cannot be read")
-            return
-        self._handler(turn)
+            self._turn = read_turn(job)
+        except UnexpectedJob as error:
+            log.warning("refused: %s", error)
+        except Exception as error:  # whatever RQ's deserialising raises for bytes that are no job of ours
+            log.warning("refused: a job that cannot be read (%s)", type(error).__name__)
+
+    def close(self) -> None:
+        """Give the private connection back."""
+        self.connection.close()

@@ -11,7 +11,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -21,7 +21,7 @@ from besom.errors import ConfigError
 
 __all__ = [
     "Categorical", "Constant", "Group", "IntUniform", "LogUniformValues", "Parameter", "Parameters", "Path", "Problems",
-    "QUniform", "Section", "Uniform", "WholeNumber", "check", "leaves", "nearest", "read_parameters", "shown",
+    "QUniform", "Section", "Uniform", "WholeNumber", "check", "nearest", "read_parameters", "shown",
 ]  # fmt: skip
 
 MAX_DEPTH = 20
@@ -58,13 +58,14 @@ class Problems:
             self._told.update(path[:end] for end in range(len(path) + 1))
             self._lines.append(f"{_written_path(path)}: {text}")
 
-    def raise_any(self) -> None:
-        """Raises ConfigError with every problem, if there is one."""
-        if not self._lines:
-            return
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def error(self, warnings: Iterable[str] = ()) -> ConfigError:
+        """All problems as one error, then `warnings`, which often tell the cause."""
         more = len(self._lines) - MAX_PROBLEMS
-        rest = [f"and {more} more problems of this config"] if more > 0 else []
-        raise ConfigError("\n".join(self._lines[:MAX_PROBLEMS] + rest))
+        rest = [f"and {more} more problems"] if more > 0 else []
+        return ConfigError("\n".join([*self._lines[:MAX_PROBLEMS], *rest, *warnings]))
 
 
 def shown(value: Any, limit: int = 60) -> str:
@@ -107,8 +108,11 @@ def _explain(section: type[Section], written: Mapping[str, Any], key: str, probl
         return str(problem["ctx"]["error"])
     if problem["type"] == "extra_forbidden":
         return _unknown_key(section, key, written)
-    said = "missing" if problem["type"] == "missing" else f"{shown(problem['input'])} cannot be"
-    return f"{said}; write {section.model_fields[key].description}"
+    rule = section.model_fields[key].description or ""
+    if problem["type"] == "missing":
+        return f"missing; write {key}: with {rule}"
+    near = nearest(str(problem["input"]), re.findall(r"\w+", rule)) if problem["type"] == "literal_error" else None
+    return f"{shown(problem['input'])} cannot be; write {rule}" + (f" (nearest: {near})" if near else "")
 
 
 def _unknown_key(section: type[Section], key: str, written: Mapping[str, Any]) -> str:
@@ -238,15 +242,6 @@ _KINDS: dict[str, type[Parameter]] = {
 }
 
 
-def leaves(parameters: Parameters, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Parameter]]:
-    """Each parameter that has a value, with the names that lead to it."""
-    for name, parameter in parameters.items():
-        if isinstance(parameter, Group):
-            yield from leaves(parameter.parameters, (*path, name))
-        else:
-            yield (*path, name), parameter
-
-
 def read_parameters(written: Any, path: Path, problems: Problems, depth: int = 1) -> Parameters:
     """The parameters as written at `path`; what is wrong goes to `problems`, and only sound ones come out."""
     read: Parameters = {}
@@ -259,7 +254,9 @@ def read_parameters(written: Any, path: Path, problems: Problems, depth: int = 1
     else:
         for name, form in written.items():
             if not _NAME.fullmatch(name):
-                problems.add((*path, name), f"{shown(name)} cannot be a name; write {_as_name(name)}")
+                problems.add(
+                    (*path, name), f"{shown(name)} is no name; write a letter or _, then letters, digits, _ - and ."
+                )
             elif parameter := _read_parameter(form, (*path, name), problems, depth):
                 read[name] = parameter
     return read
@@ -316,9 +313,3 @@ def _explain_formless(written: dict[str, Any], path: Path, problems: Problems) -
         problems.add(path, f"{shown(written)}: normal and beta are not supported yet; write {_FORMS[2]}")
     else:
         problems.add(path, f"{shown(written)} has no form; write one of {', '.join(_FORMS)}")
-
-
-def _as_name(name: str) -> str:
-    """A name close to this one that may be."""
-    rest = re.sub(r"[^A-Za-z0-9_.-]", "_", name[:40])
-    return rest if _NAME.fullmatch(rest) else f"_{rest}"

@@ -7,46 +7,38 @@ Knows nothing of Redis, agents, or how a strategy works inside.
 from __future__ import annotations
 
 import copy
-import datetime
-import json
-import math
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
 from besom.controller.parameters import (
     Categorical,
     Constant,
+    Group,
     IntUniform,
     LogUniformValues,
     Parameter,
     Parameters,
-    Path,
     Problems,
     QUniform,
     Section,
     Uniform,
     WholeNumber,
     check,
-    leaves,
     nearest,
     read_parameters,
     shown,
 )
+from besom.controller.sweep_file import plain_config, read_sweep_file
 from besom.errors import ConfigError
 
 if TYPE_CHECKING:
     from besom.strategies import Domain, Space
 
 __all__ = ["MetricConfig", "SweepConfig", "load", "parse"]
-
-MAX_BYTES = 256 * 1024
-"""Of a config as JSON: it travels through Redis with its sweep."""
-MAX_NESTING = 100
-"""Mappings and lists inside each other, in values too."""
 
 _LAUNCH_KEYS = ("apiVersion", "image_uri", "job", "kind", "settings")
 _NOT_YET_KEYS = ("constraints", "early_terminate", "metrics", "repeats", "retries", "scheduler")
@@ -61,7 +53,7 @@ _NAME_RULE = r"a text of 1 to 128 characters without / \ # ? % :"
 class MetricConfig(Section):
     """What a sweep optimises."""
 
-    hints = {"target": _NOT_YET, "impute": _NOT_YET, "impute_while_running": _NOT_YET, "use": _NOT_YET}
+    hints = dict.fromkeys(("target", "impute", "impute_while_running", "use"), _NOT_YET)
     name: Text = Field(description="the name that train logs, such as name: loss")
     goal: Literal["minimize", "maximize"] = Field("minimize", description="minimize or maximize")
 
@@ -90,21 +82,27 @@ class SweepConfig(Section):
     written: dict[str, Any] = Field(default_factory=dict, repr=False)
     """The config as plain JSON values, run_cap and such normalised."""
 
-    own_keys: ClassVar[tuple[str, ...]] = ()
-    """The fields that a user writes."""
-
     def space(self) -> Space:
         """What a strategy searches, constants included."""
         from besom.strategies import Dimension, Space
 
-        return Space(tuple(Dimension(path, _domain(parameter)) for path, parameter in leaves(self.parameters)))
+        return Space(tuple(Dimension(path, _domain(parameter)) for path, parameter in _leaves(self.parameters)))
 
     def as_dict(self) -> dict[str, Any]:
         """The config as written, in plain JSON values, to be kept or parsed again; a copy."""
         return copy.deepcopy(self.written)
 
 
-SweepConfig.own_keys = tuple(name for name in SweepConfig.model_fields if name not in ("warnings", "written"))
+_OWN_KEYS = tuple(name for name in SweepConfig.model_fields if name not in ("warnings", "written"))
+_KNOWN_KEYS = frozenset((*_OWN_KEYS, *_NOT_YET_KEYS, "controller"))
+
+
+def _leaves(parameters: Parameters, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Parameter]]:
+    for name, parameter in parameters.items():
+        if isinstance(parameter, Group):
+            yield from _leaves(parameter.parameters, (*path, name))
+        else:
+            yield (*path, name), parameter
 
 
 def _domain(parameter: Parameter) -> Domain:
@@ -139,8 +137,6 @@ def load(config_or_path: Mapping[str, Any] | str | os.PathLike[str], **overrides
         raise ConfigError(
             f"a sweep config cannot be {config_or_path!r:.60}; write a mapping or the path of a YAML file"
         )
-    from besom.controller.sweep_file import read_sweep_file
-
     config = read_sweep_file(config_or_path)
     try:
         return parse({**config, **given})
@@ -156,22 +152,20 @@ def parse(config: Mapping[str, Any]) -> SweepConfig:
         ConfigError: lists every problem, one a line: the key, its value, and what to write instead.
     """
     problems = Problems()
-    written = _plain_config(config, problems)
+    written = plain_config(config, problems)
     parts, warnings = _sort_keys(written, problems)
-    metric = _read_metric(parts, problems)
+    metric = _read_metric(parts.get("metric"), problems)
     parameters: Parameters = {}
     if "parameters" in parts:
         parameters = read_parameters(parts["parameters"], ("parameters",), problems)
-        parts["parameters"] = parameters
-    if isinstance(parts.get("command"), str):
-        form = shown(_split(parts["command"]), limit=200)
-        problems.add(("command",), f"{shown(parts.pop('command'))} is one text; write the list {form}")
-    _check_search(parts.get("method"), "metric" in parts, parameters, problems)
-    sweep = check(SweepConfig, {**parts, "metric": metric}, (), problems)
-    problems.raise_any()
-    assert sweep is not None
+    _check_search(parts, parameters, problems)
+    _check_command(parts.get("command"), problems)
+    checked = {**parts, "metric": metric, **({"parameters": parameters} if "parameters" in parts else {})}
+    sweep = check(SweepConfig, checked, (), problems)
+    if sweep is None or problems:
+        raise problems.error(warnings)
     for key in ("run_cap", "seed"):
-        if key in parts:
+        if key in written:
             written[key] = getattr(sweep, key)
     if metric:
         written["metric"] = metric.model_dump()
@@ -183,9 +177,9 @@ def _sort_keys(written: dict[str, Any], problems: Problems) -> tuple[dict[str, A
     parts: dict[str, Any] = {}
     warnings: list[str] = []
     for key, value in list(written.items()):
-        if value is None and key not in ("method", "parameters") and (key in _KNOWN_KEYS):
+        if value is None and key not in ("method", "parameters") and key in _KNOWN_KEYS:
             del written[key]
-        elif key in SweepConfig.own_keys:
+        elif key in _OWN_KEYS:
             parts[key] = value
         elif key in _NOT_YET_KEYS:
             problems.add((key,), f"{shown(value)} {_NOT_YET}")
@@ -198,9 +192,49 @@ def _sort_keys(written: dict[str, Any], problems: Problems) -> tuple[dict[str, A
     return parts, tuple(warnings)
 
 
-_KNOWN_KEYS = frozenset((*SweepConfig.own_keys, *_NOT_YET_KEYS, "controller"))
-
-
 def _nearest_known(key: str) -> str:
-    near = nearest(key, SweepConfig.own_keys)
-    return f"did you mean {near}?" if near else f"the keys are {', '.join(SweepConfig.own_keys)}"
+    near = nearest(key, _OWN_KEYS)
+    return f"did you mean {near}?" if near else f"the keys are {', '.join(_OWN_KEYS)}"
+
+
+def _read_metric(written: Any, problems: Problems) -> MetricConfig | None:
+    if written is None:
+        return None
+    if not isinstance(written, dict):
+        name = shown(written) if isinstance(written, str) else "loss"
+        problems.add(("metric",), f"{shown(written)} is not a mapping; write {{name: {name}, goal: minimize}}")
+        return None
+    given = {key: value for key, value in written.items() if value is not None or key == "name"}
+    return check(MetricConfig, given, ("metric",), problems)
+
+
+def _check_search(parts: dict[str, Any], parameters: Parameters, problems: Problems) -> None:
+    """What the method cannot do with these parameters."""
+    method = parts.get("method")
+    if method == "custom":
+        problems.add(("method",), "'custom' is not supported yet; write grid, random or bayes")
+    elif method == "grid":
+        for names, parameter in _leaves(parameters):
+            if parameter.continuous:
+                path = tuple(part for name in names for part in ("parameters", name))
+                form = shown(parameter.model_dump())
+                remedy = "write values: [...], distribution: q_uniform with a q, or method: random"
+                problems.add(path, f"{form} is continuous, so no grid covers it; {remedy}")
+    elif method == "bayes":
+        if "metric" not in parts:
+            problems.add(("metric",), "missing, and method bayes searches by it; write {name: loss, goal: minimize}")
+        if parameters and all(isinstance(parameter, Constant) for _, parameter in _leaves(parameters)):
+            form = shown(parts["parameters"])
+            problems.add(
+                ("parameters",),
+                f"{form} has only constants, nothing for bayes to search; write values: or min: and max:",
+            )
+
+
+def _check_command(command: Any, problems: Problems) -> None:
+    if isinstance(command, str):
+        try:
+            words = shlex.split(command)
+        except ValueError:
+            words = [command]
+        problems.add(("command",), f"{shown(command)} is one text; write the list {shown(words, limit=200)}")

@@ -137,7 +137,7 @@ class _NodeReader:
             line, column = mark.line + 1, mark.column + 1
         self._fail(line, column, f"not YAML, {problem}; {advice or 'check the indentation, brackets and quotes here'}")
 
-    def read(self, node: Node, depth: int = 0) -> Any:
+    def read(self, node: Any, depth: int = 0) -> Any:
         """The plain value of a node."""
         self._left -= 1
         if self._left < 0:
@@ -252,9 +252,37 @@ class _PlainCopy:
         if isinstance(value, int):
             number = int(value)
             if not -(2**63) <= number < 2**63:
-                self._problems.add(path, f"{number:.3e} has more than 64 bits; write a smaller number or a text")
+                said = str(number) if number.bit_length() < 200 else "an integer"
+                self._problems.add(
+                    path, f"{said} has {number.bit_length()} bits, above 64; write a smaller one or a text"
+                )
                 return 0
             return number
         if not math.isfinite(value):
             self._problems.add(path, f"{shown(value)} is no finite number; write one, or a text in quotes")
         return float(value)
+
+    def _mapping(self, value: Mapping[Any, Any], path: Path) -> dict[str, Any]:
+        copy: dict[str, Any] = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                said = reprlib.repr(key)
+                self._problems.add((*path, said), f"the key {said} is no text; write it in quotes, {shown(said)}")
+            elif (name := self._single(key, path)) or key == "":
+                copy[name] = self.of(item, (*path, name))
+        return copy
+
+    def _converted(self, value: Any, path: Path) -> Any:
+        if isinstance(value, datetime.date | datetime.time):
+            return value.isoformat()
+        if isinstance(value, os.PathLike):
+            return self._single(os.fsdecode(value), path)
+        if hasattr(value, "tolist"):
+            if getattr(value, "nbytes", 0) > 16 * MAX_BYTES:
+                _refuse_size(value.nbytes)
+            plain = value.tolist()
+            if plain is None or isinstance(plain, bool | int | float | str | list | datetime.date):
+                return self.of(plain, path)
+        said = reprlib.repr(value)
+        self._problems.add(path, f"{said} ({type(value).__name__}) is no plain value; write a number, text or list")
+        return None

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from besom.tracking.history import LEVELS, read_pieces
 from besom.tracking.points import (
     OVERVIEW_POINTS,
     Array,
@@ -29,12 +29,9 @@ from besom.tracking.points import (
 from besom.tracking.rows import Row, pieces_of, save
 from besom.tracking.schema import chunks, levels, overview, series, tail
 
-__all__ = ["CHUNK_POINTS", "LEVELS", "Appender", "Column"]
+__all__ = ["CHUNK_POINTS", "Appender", "Column"]
 
 CHUNK_POINTS = 1000
-LEVELS = (10, 100, 1000)
-"""Points in a bucket of each level."""
-
 _TAIL_PIECES = 32
 _SERIES_KEPT = 100_000
 
@@ -136,11 +133,9 @@ class _Sealing:
         self._gone: list[int] = []
 
     def run(self, *, final: bool) -> None:
-        pieces = read_tail(self._conn, self._ids)
-        views = {
-            row.series: (row.count, unpack_buckets(row.blob))
-            for row in self._conn.execute(select(overview).where(overview.c.series.in_(self._ids)))
-        }
+        pieces = read_pieces(self._conn, tail, self._ids)
+        held = self._conn.execute(select(overview).where(overview.c.series.in_(self._ids)))
+        views = {number: (count, unpack_buckets(blob)) for number, count, blob in held}
         for one in self._due:
             own = pieces.get(one.id, [])
             if own:
@@ -156,7 +151,7 @@ class _Sealing:
                 self._chunk(one.id, start, points)
                 one.tail = one.pieces = 0
             else:
-                self._rows["tail"].append(_row(one.id, to_tail(start, points)))
+                self._rows["tail"].append(_row(one.id, to_piece(start, points)))
                 one.pieces = 1
         covered, old = view or (0, None)
         if (sealed or final) and one.count > max(OVERVIEW_POINTS, covered):
@@ -183,35 +178,26 @@ class _Sealing:
         save(self._conn, overview, self._rows["overview"])
 
 
-def to_tail(position: int, points: Points) -> Piece:
-    """A piece of the tail."""
-    return to_piece(position, points)
-
-
-def read_tail(conn: Connection, ids: Collection[int]) -> dict[int, list[Piece]]:
-    """The tails of some series, each in order of arrival."""
-    found: dict[int, list[Piece]] = defaultdict(list)
-    query = select(tail).where(tail.c.series.in_(ids)).order_by(tail.c.series, tail.c.position)
-    for row in conn.execute(query):
-        found[row[0]].append(Piece(*row[1:]))
-    return found
-
-
 def _row(series_id: int, piece: Piece) -> Row:
-    return {"series": series_id, **piece._asdict()}
+    return {
+        "series": series_id,
+        "position": piece.position,
+        "count": piece.count,
+        "kind": piece.kind,
+        "steps": piece.steps,
+        "values": piece.values,
+    }
 
 
 def _count(conn: Connection, found: dict[int, _Open]) -> None:
+    """Count the points that these series have at rest."""
     for ids in pieces_of(found):
         for table in (chunks, tail):
-            end = func.max(table.c.position + table.c["count"])
-            query = select(table.c.series, end, func.sum(table.c["count"]), func.count())
-            for number, count, points, pieces in _rows_of(conn, query.where(table.c.series.in_(ids)), table):
+            count = table.c["count"]
+            sums = select(table.c.series, func.max(table.c.position + count), func.sum(count), func.count())
+            query = sums.where(table.c.series.in_(ids)).group_by(table.c.series)
+            for number, end, points, pieces in conn.execute(query):
                 one = found[number]
-                one.count = max(one.count, int(count))
+                one.count = max(one.count, int(end))
                 if table is tail:
                     one.tail, one.pieces = int(points), int(pieces)
-
-
-def _rows_of(conn: Connection, query: Any, table: Any) -> Any:
-    return conn.execute(query.group_by(table.c.series))

@@ -7,20 +7,22 @@ Reads: series, tail, chunks, levels, overview, attempts.  Writing is in `appends
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
 from besom.tracking.points import COLUMNS, Array, Piece, Points, buckets, join, merge, regroup, unpack_buckets
 from besom.tracking.rows import pieces_of
 from besom.tracking.schema import attempts, chunks, levels, overview, series, tail
 
-__all__ = ["COLUMNS", "keys", "overviews", "read_many", "read_rows", "read_series", "sample"]
+__all__ = ["COLUMNS", "LEVELS", "keys", "overviews", "read_many", "read_pieces", "read_rows", "read_series", "sample"]
 
-_LEVELS = (1000, 100, 10)
+LEVELS = (10, 100, 1000)
+"""Points in a bucket of each level."""
+
 _EMPTY = np.empty((0, len(COLUMNS)))
 
 
@@ -57,6 +59,9 @@ class _Range:
         return wanted
 
 
+_ALL = _Range()
+
+
 def keys(conn: Connection, run: str) -> list[str]:
     """Names of what the run logged, sorted."""
     return sorted(conn.scalars(select(series.c.key).where(series.c.run == run).distinct()))
@@ -79,11 +84,11 @@ def read_many(
     """`read_series` for every (run, key) that has points; all keys when `names` is None."""
     found, wanted = _find(conn, runs, names), _Range(min_step, max_step)
     parts: dict[tuple[str, str], list[Points]] = defaultdict(list)
-    pieces = _pieces(conn, [one.id for one in found], wanted)
+    pieces = _read_points(conn, [one.id for one in found], wanted)
     bounded = min_step is not None or max_step is not None
     for one in found:
-        if own := pieces.get(one.id):
-            points = join([piece.points() for piece in own])
+        if one.id in pieces:
+            _, points = pieces[one.id]
             points = points[one.visible(points.steps)]
             parts[one.run, one.key].append(points[wanted.inside(points.steps)] if bounded else points)
     joined = {name: join(some).by_step() for name, some in parts.items()}
@@ -117,13 +122,12 @@ def overviews(conn: Connection, runs: Collection[str], key: str, points: int = 2
     """
     found = _find(conn, runs, [key])
     covered, parts = _stored_overviews(conn, found)
-    rest = _uncovered(conn, found, covered)
-    for one in found:
-        own = rest.get(one.id)
-        if own:
-            fresh = join([piece.points() for piece in own])[max(0, covered.get(one.id, 0) - own[0].position) :]
-            if len(fresh):
-                parts[one.id].append(buckets(fresh.steps, fresh.numbers(), 1))
+    short = _read_points(conn, [one.id for one in found if one.id not in covered])
+    for number, (_, fresh) in short.items():
+        parts[number].append(_single(fresh))
+    for number, (start, fresh) in _read_points(conn, list(covered), stores=(tail,)).items():
+        rest = fresh[max(0, covered[number] - start) :]
+        parts[number].append(_single(rest))
     return {run: regroup(curve, points) for run, curve in _curves(found, parts).items()}
 
 
@@ -140,10 +144,24 @@ def sample(
     query = select(chunks.c.series, chunks.c.position, chunks.c["count"]).where(chunks.c.series.in_(ids))
     held = conn.execute(query.where(*wanted.chunk_conditions())).all()
     total = sum(row[2] for row in held)
-    level = next((level for level in _LEVELS if total >= level * points), 1)
-    parts = _level(conn, ids, level, wanted, {(row[0], row[1]) for row in held})
+    level = next((level for level in reversed(LEVELS) if total >= level * points), 1)
+    parts = _levelled(conn, ids, level, {(row[0], row[1]) for row in held}) if level > 1 else None
+    if parts is None:
+        some = _read_points(conn, ids, wanted).items()
+        parts = {number: [_single(raw)] for number, (_, raw) in some}
     curve = _curves(found, parts).get(run, _EMPTY)
     return regroup(curve[wanted.inside(curve[:, 0])], points)
+
+
+def read_pieces(conn: Connection, store: Table, ids: Sequence[int], *conditions: Any) -> dict[int, list[Piece]]:
+    """What `chunks` or `tail` holds of some series, in order of arrival."""
+    pieces: dict[int, list[Piece]] = defaultdict(list)
+    columns = [store.c[name] for name in ("series", *Piece.__slots__)]
+    for some in pieces_of(ids):
+        query = select(*columns).where(store.c.series.in_(some), *conditions)
+        for number, *piece in conn.execute(query.order_by(store.c.series, store.c.position)):
+            pieces[number].append(Piece(*piece))
+    return pieces
 
 
 def _find(conn: Connection, runs: Collection[str], names: Collection[str] | None) -> list[_Series]:
@@ -164,73 +182,51 @@ def _find(conn: Connection, runs: Collection[str], names: Collection[str] | None
     return found
 
 
-def _pieces(conn: Connection, ids: Sequence[int], wanted: _Range, after: int = -1) -> dict[int, list[Piece]]:
-    """What chunks and tail hold of some series, in order of arrival; chunks outside of `wanted` are left out."""
+def _read_points(
+    conn: Connection, ids: Sequence[int], wanted: _Range = _ALL, stores: Sequence[Table] = (chunks, tail)
+) -> dict[int, tuple[int, Points]]:
+    """Position of the first point and all points of some series; chunks outside of `wanted` are left out."""
     pieces: dict[int, list[Piece]] = defaultdict(list)
-    for some in pieces_of(ids):
-        for table, conditions in ((chunks, wanted.chunk_conditions()), (tail, [])):
-            held = (table.c[name] for name in ("series", *Piece._fields))
-            query = select(*held).where(table.c.series.in_(some), table.c.position > after, *conditions)
-            for number, *piece in conn.execute(query.order_by(table.c.series, table.c.position)):
-                pieces[number].append(Piece(*piece))
-    return pieces
+    for store in stores:
+        conditions = wanted.chunk_conditions() if store is chunks else ()
+        for number, some in read_pieces(conn, store, ids, *conditions).items():
+            pieces[number] += some
+    return {number: (own[0].position, join([piece.points() for piece in own])) for number, own in pieces.items()}
 
 
 def _stored_overviews(conn: Connection, found: Iterable[_Series]) -> tuple[dict[int, int], dict[int, list[Array]]]:
+    """How many points each overview covers, and its buckets."""
     covered: dict[int, int] = {}
     parts: dict[int, list[Array]] = defaultdict(list)
     for some in pieces_of(one.id for one in found):
-        for row in conn.execute(select(overview).where(overview.c.series.in_(some))):
-            covered[row.series] = row.count_ if hasattr(row, "count_") else row[1]
-            parts[row.series].append(unpack_buckets(row.blob))
+        for number, count, blob in conn.execute(select(overview).where(overview.c.series.in_(some))):
+            covered[number] = count
+            parts[number].append(unpack_buckets(blob))
     return covered, parts
 
 
-def _uncovered(conn: Connection, found: Sequence[_Series], covered: dict[int, int]) -> dict[int, list[Piece]]:
-    """Pieces beyond the overview: all of a short series, the unsealed tail of a long one."""
-    pieces = _pieces(conn, [one.id for one in found if one.id not in covered], _Range())
-    for some in pieces_of(covered):
-        query = select(tail.c.series, *(tail.c[name] for name in Piece._fields)).where(tail.c.series.in_(some))
-        for number, *piece in conn.execute(query.order_by(tail.c.series, tail.c.position)):
-            pieces[number].append(Piece(*piece))
-    return pieces
-
-
-def _level(
-    conn: Connection, ids: Sequence[int], level: int, wanted: _Range, held: set[tuple[int, int]]
-) -> dict[int, list[Array]]:
-    """Buckets of `level` points for the chunks in `held` and for the tail."""
-    blobs: dict[tuple[int, int], Array] = {}
-    if level > 1:
-        query = select(levels).where(levels.c.series.in_(ids), levels.c.level == level)
-        for number, _, position, blob in conn.execute(query):
-            if (number, position) in held:
-                blobs[number, position] = unpack_buckets(blob)
-    raw = _raw(conn, ids, wanted) if level == 1 or held - blobs.keys() else _tails(conn, ids)
-    for number, own in raw.items():
-        for piece in own:
-            if (number, piece.position) not in blobs:
-                points = piece.points()
-                blobs[number, piece.position] = buckets(points.steps, points.numbers(), level)
+def _levelled(
+    conn: Connection, ids: Sequence[int], level: int, held: set[tuple[int, int]]
+) -> dict[int, list[Array]] | None:
+    """Buckets of `level` points of the chunks in `held`, then of the tail; None when a chunk has no levels."""
+    query = select(levels.c.series, levels.c.position, levels.c.blob)
+    query = query.where(levels.c.series.in_(ids), levels.c.level == level)
     parts: dict[int, list[Array]] = defaultdict(list)
-    for number, position in sorted(blobs):
-        parts[number].append(blobs[number, position])
-    return parts
+    for number, position, blob in conn.execute(query.order_by(levels.c.series, levels.c.position)):
+        if (number, position) in held:
+            parts[number].append(unpack_buckets(blob))
+            held.remove((number, position))
+    for number, (_, rest) in _read_points(conn, ids, stores=(tail,)).items():
+        parts[number].append(buckets(rest.steps, rest.numbers(), level))
+    return None if held else parts
 
 
-def _raw(conn: Connection, ids: Sequence[int], wanted: _Range) -> dict[int, list[Piece]]:
-    return _pieces(conn, ids, wanted)
+def _single(points: Points) -> Array:
+    ordered = points.by_step()
+    return buckets(ordered.steps, ordered.numbers(), 1)
 
 
-def _tails(conn: Connection, ids: Sequence[int]) -> dict[int, list[Piece]]:
-    pieces: dict[int, list[Piece]] = defaultdict(list)
-    query = select(tail.c.series, *(tail.c[name] for name in Piece._fields)).where(tail.c.series.in_(ids))
-    for number, *piece in conn.execute(query.order_by(tail.c.series, tail.c.position)):
-        pieces[number].append(Piece(*piece))
-    return pieces
-
-
-def _curves(found: Iterable[_Series], parts: dict[int, list[Array]]) -> dict[str, Array]:
+def _curves(found: Iterable[_Series], parts: Mapping[int, list[Array]]) -> dict[str, Array]:
     """Each run's buckets by step, hidden ones left out, those at one step merged."""
     curves: dict[str, list[Array]] = defaultdict(list)
     for one in found:

@@ -2,7 +2,8 @@
 
 A piece is what rests in one row: kind, steps, values. Kind "d" holds float64, "q" int64, "j" a msgpack list of plain
 values. Steps are int64, or (start, stride) when a chunk's steps are evenly spaced.
-Buckets are float64 arrays of shape `(n, 6)`, columns as in `COLUMNS`; not-finite values count as missing except in `last`.
+Buckets are float64 arrays of shape `(n, 6)`, columns as in `COLUMNS`; values that are not finite count as missing,
+except in `last`.
 Knows nothing of tables.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgpack
 import numpy as np
@@ -41,11 +42,11 @@ OVERVIEW_POINTS = 400
 """Buckets that an overview has at most, and half of which it has at least."""
 
 _EXACT = 2**53
-_WIDTH = 8
 
 
-class Piece(NamedTuple):
-    """A run of points as it rests in `tail` or `chunks`."""
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some points as they rest in a row of `tail` or `chunks`; the columns in this order."""
 
     position: int
     count: int
@@ -135,7 +136,7 @@ def _common_kind(parts: Sequence[Points]) -> str:
     if len(kinds) == 1:
         return kinds.pop()
     ints = [part.values for part in parts if part.kind == "q" and len(part)]
-    exact = all(-_EXACT <= part.min() and part.max() <= _EXACT for part in ints)
+    exact = all(part.min() >= -_EXACT and part.max() <= _EXACT for part in ints)
     return "d" if exact and "j" not in kinds else "j"
 
 

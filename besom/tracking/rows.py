@@ -88,6 +88,10 @@ class Kept:
         save(conn, self._table, [row for key in self._changed if (row := self._rows[key]) is not None])
         self._changed.clear()
 
+    def select(self, wanted: Callable[[Row], bool]) -> list[Row]:
+        """The rows in memory that `wanted` accepts."""
+        return [row for row in self._rows.values() if row is not None and wanted(row)]
+
     def drop(self, gone: Callable[[Any], bool]) -> None:
         """Forget the rows whose key `gone` accepts, without writing them."""
         for key in [key for key in self._rows if gone(key)]:

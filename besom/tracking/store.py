@@ -124,7 +124,7 @@ class Store:
             self.id = get_meta(conn, "store_id")
 
     def _make_current(self) -> None:
-        """Make the tables, or migrate them; importing alembic takes longer than making them, so new stores go without."""
+        """Make the tables, or migrate them; a new store goes without alembic, whose import takes 0.2 s."""
         with self.begin() as conn:
             revision = _revision(conn)  # again: another process may have been faster
             if revision is None:

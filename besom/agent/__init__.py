@@ -1,0 +1,1 @@
+"""Agents: take trials, run the train function or command, report back."""

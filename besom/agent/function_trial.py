@@ -1,0 +1,104 @@
+"""A trial that is a function of this process: called in the caller's thread, its end turned into an `Ending`."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from besom.agent.signals import Signals
+from besom.broker.connection import Connection, to_json
+from besom.broker.ledger import Ending
+from besom.errors import TrialCancelled, TrialPreempted, TrialStopped
+from besom.messages import Claim, SweepSpec
+from besom.settings import Settings
+from besom.tracking.init import active_run
+from besom.tracking.run import last_lines
+from besom.tracking.trial import Trial, set_trial
+
+__all__ = ["FunctionTrials", "trial_directory"]
+
+log = logging.getLogger("besom")
+
+
+def trial_directory(settings: Settings, sweep: str, number: int) -> Path:
+    """The same folder for every attempt of a trial; made when first written to."""
+    return (settings.dir / "besom" / f"sweep-{sweep}" / f"trial-{number}").absolute()
+
+
+class FunctionTrials:
+    """Runs trials by calling one function without arguments."""
+
+    batches = True
+    """Several short trials may be claimed at once."""
+
+    def __init__(
+        self, function: Callable[[], Any], connection: Connection, spec: SweepSpec, settings: Settings, signals: Signals
+    ) -> None:
+        self._function = function
+        self._connection = connection
+        self._spec = spec
+        self._settings = settings
+        self._signals = signals
+        self._current: Trial | None = None
+
+    def run(self, claim: Claim) -> Ending | None:
+        """Call the function; None when the trial is to be handed back.
+
+        Raises:
+            KeyboardInterrupt: the user interrupted a second time.
+        """
+        directory = trial_directory(self._settings, claim.sweep, claim.number)
+        trial = self._current = Trial(self._spec, claim, directory, self._connection)
+        set_trial(trial)
+        try:
+            return self._call(trial)
+        finally:
+            self._signals.in_function = False
+            self._current = None
+            set_trial(None)
+
+    def interrupt(self, claim: Claim, why: type[TrialStopped | TrialPreempted | TrialCancelled]) -> None:
+        """The function meets this at its next `log()`."""
+        trial = self._current
+        if trial is not None and trial.claim.token == claim.token:
+            trial.interrupt = why
+
+    def _call(self, trial: Trial) -> Ending | None:
+        state, error, exit_code = "finished", "", 0
+        try:
+            self._signals.in_function = True
+            self._function()
+        except TrialPreempted:
+            state = ""
+        except TrialCancelled:
+            state = "cancelled"
+        except TrialStopped:
+            state = "stopped"
+        except KeyboardInterrupt:
+            self._finish_run(1, "")
+            raise
+        except SystemExit as ended:
+            code = ended.code if ended.code is None or isinstance(ended.code, int) else 1
+            if code:
+                state, error, exit_code = "failed", f"SystemExit: {ended.code}", code
+        except BaseException as problem:
+            error = last_lines("".join(traceback.format_exception(problem)))
+            state, exit_code = "failed", 1
+            log.warning("trial %s failed:\n%s", trial.claim.run_id, error)
+        self._signals.in_function = False
+        self._finish_run(exit_code, error)
+        if not state:
+            return None
+        details = {"writers": to_json(trial.writers)} if trial.writers else {}
+        if error:
+            details |= {"error": error, "exit_code": str(exit_code)}
+        return Ending(trial.claim, state, details)  # type: ignore[arg-type]
+
+    def _finish_run(self, exit_code: int, error: str) -> None:
+        run = active_run()
+        while run is not None and run.trial is self._current:
+            run.finish(exit_code, error=error)
+            run = active_run()

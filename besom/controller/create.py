@@ -1,0 +1,81 @@
+"""`besom.sweep()`: check a config and write the sweep to Redis, where a controller finds it."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from besom.broker.connection import Connection
+from besom.broker.lead import read_leader
+from besom.broker.ledger import Ledger
+from besom.controller.sweep_config import SweepConfig, load
+from besom.messages import Metric, SweepSpec
+from besom.settings import Settings, read_settings
+from besom.tracking.init import new_id, shared_connection
+
+__all__ = ["create_sweep", "sweep", "view_of"]
+
+log = logging.getLogger("besom")
+
+_SEEDS: Final = 2**31
+
+
+def sweep(
+    sweep: Mapping[str, Any] | str | os.PathLike[str], entity: str | None = None, project: str | None = None
+) -> str:
+    """Create a sweep; agents on any machine can take its trials from then on.
+
+    Args:
+        sweep: A sweep config, or the path of a YAML or JSON file with one.
+        entity: User or team; default BESOM_ENTITY, the config's, or the user's name.
+        project: Default BESOM_PROJECT, the config's, or "uncategorized".
+
+    Returns:
+        The sweep's id, for `besom.agent`.
+
+    Raises:
+        ConfigError: names every key whose value cannot be, and what to write instead; nothing is created.
+        Unreachable: Redis does not answer, or the service cannot start.
+    """
+    settings = read_settings(project=project, entity=entity)
+    config = load(sweep)
+    connection = shared_connection(settings)
+    spec = create_sweep(connection, config, settings)
+    print(f"Create sweep with ID: {spec.id}")
+    print(f"Sweep URL: {view_of(connection, spec)}")
+    return spec.id
+
+
+def create_sweep(connection: Connection, config: SweepConfig, settings: Settings) -> SweepSpec:
+    """Write the sweep to Redis; warns about keys that were ignored, and when no controller is there."""
+    for warning in config.warnings:
+        log.warning("%s", warning)
+    written = config.as_dict()
+    written.setdefault("seed", secrets.randbelow(_SEEDS))
+    spec = SweepSpec(
+        id=new_id(),
+        entity=settings.entity or config.entity or getpass.getuser(),
+        project=settings.project or config.project or "uncategorized",
+        name=config.name or "",
+        created=time.time(),
+        config=written,
+        metric=Metric(name=config.metric.name, goal=config.metric.goal) if config.metric else None,
+        program=config.program,
+        command=config.command,
+    )
+    if not Ledger(connection).create(spec):
+        return create_sweep(connection, config, settings)  # one id in 2.8e12 is taken
+    if settings.redis_url is not None and not read_leader(connection).alive:
+        log.warning("no controller at %s; start one with: besom controller", connection.shown)
+    return spec
+
+
+def view_of(connection: Connection, spec: SweepSpec) -> str:
+    """Where the sweep can be looked at: a page when a controller serves one, else a command."""
+    address = read_leader(connection).info.get("http")
+    return f"{address}/{spec.entity}/{spec.project}/sweeps/{spec.id}" if address else f"besom show {spec.path}"

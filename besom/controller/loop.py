@@ -1,0 +1,362 @@
+"""The controller's loop: journal in, store, suggestions out.
+
+One turn: read what happened → apply it to the store and to each sweep's plan → ask what is due → write issued trials,
+events and the last journal id in ONE transaction → issue them in the ledger, top up turns → tell writers what is
+recorded, trim the journal. A crash between any two steps repeats work, and repeating is harmless: whatever the store
+says is done again at the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+from besom.broker.connection import Connection
+from besom.broker.journal import Entry, Journal
+from besom.broker.lead import Lead
+from besom.broker.ledger import Ledger
+from besom.broker.turns import Turn, Turns
+from besom.controller.planner import Planner
+from besom.controller.restart import check_journal, load_plans, rebuild_ledger
+from besom.controller.sweep_plan import Question, SweepPlan
+from besom.errors import BesomError, Fenced
+from besom.messages import Event, Unreadable, read_event
+from besom.settings import Settings
+from besom.strategies import Params
+from besom.tracking.outcomes import (
+    Outcome,
+    SweepAppeared,
+    SweepGone,
+    SweepMoved,
+    TrialBack,
+    TrialClosed,
+    TrialTaken,
+)
+from besom.tracking.reader import last_id
+from besom.tracking.recorder import Recorder
+from besom.tracking.store import Store, StoreError
+
+__all__ = ["Controller"]
+
+log = logging.getLogger("besom")
+
+BLOCK_MS: Final = 50
+"""The loop never waits longer."""
+_TURN_TRIALS: Final = 1000
+_TURN_MS: Final = 2000
+_AGENTS_SECONDS: Final = 0.2
+"""Between two looks at who is there."""
+
+
+class _After:
+    """What a committed turn of the loop owes Redis."""
+
+    def __init__(self) -> None:
+        self.issue: dict[str, list[tuple[int, Params]]] = defaultdict(list)
+        self.replan: dict[str, list[tuple[int, Params]]] = defaultdict(list)
+        self.forget: dict[str, list[int]] = defaultdict(list)
+        self.over: list[str] = []
+        self.wake: list[str] = []
+        self.gone: list[str] = []
+
+
+class Controller:
+    """One controller: works while it holds the namespace's lease, stands by otherwise.
+
+    Args:
+        connection: Redis.
+        store: Where everything rests.
+        settings: Lengths of leases, the journal's limit.
+        info: What to publish of this controller: `http`, `store`.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        store: Store,
+        settings: Settings,
+        info: Mapping[str, Any] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.connection = connection
+        self.store = store
+        self.settings = settings
+        self.ledger = Ledger(connection)
+        self.journal = Journal(connection)
+        self.turns = Turns(connection)
+        self.planner = Planner()
+        self.recorder = Recorder()
+        self.plans: dict[str, SweepPlan] = {}
+        self.slots: dict[str, int] = {}
+        """Live slots of each sweep."""
+        published = {"host": socket.gethostname(), "pid": os.getpid(), "store": store.url, "store_id": store.id}
+        self._lead = Lead(connection, settings.controller_lease_seconds, {**published, **(info or {})})
+        self._reader = Journal(_reading(connection))
+        self._clock = clock
+        self._last = "0-0"
+        self._epoch = 0
+        self._next: dict[str, float] = {}
+
+    # ---- the loop
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; what fails is logged and tried again, the rest goes on."""
+        while not stop.is_set():
+            try:
+                self.step()
+            except Fenced as error:
+                log.warning("%s; standing by", error)
+                self._epoch = 0
+            except StoreError as error:
+                log.error("%s; trying again", error)
+                self._epoch = 0  # what is in memory is thrown away and read anew
+                stop.wait(1.0)
+            except (BesomError, RedisError) as error:
+                log.error("%s; trying again", error)
+                stop.wait(0.5)
+        self.close()
+
+    def close(self) -> None:
+        """Give up the lease and end the planner."""
+        self.planner.close()
+        if self._epoch:
+            try:
+                self._lead.leave()
+            except BesomError as error:
+                log.debug("the lease runs out by itself: %s", error)
+
+    def step(self, block_ms: int = BLOCK_MS) -> bool:
+        """One turn of the loop; False when another controller works."""
+        if not self._leading():
+            threading.Event().wait(min(0.2, self.settings.controller_lease_seconds / 5))
+            return False
+        entries = self._reader.read(self._last, count=2000, block_ms=block_ms)
+        self._look_after_agents()
+        after = _After()
+        answers = self.planner.answers()
+        if entries or answers or self._something_due() or self._every("due", 1.0):
+            with self.store.begin(self._epoch) as conn:
+                self._apply(conn, entries, after)
+                self._plan(conn, answers, after)
+            self._settle(entries, after)
+        self._give_turns()
+        return True
+
+    @property
+    def leading(self) -> bool:
+        """Whether this controller holds the lease."""
+        return self._epoch > 0
+
+    # ---- the lease
+
+    def _leading(self) -> bool:
+        if self._epoch and not self._every("lead", self.settings.controller_lease_seconds / 5):
+            return True
+        if not self._lead.hold():
+            if self._epoch:
+                log.warning("another controller has taken over; standing by")
+            self._epoch = 0
+            return False
+        if self._lead.epoch != self._epoch:
+            self._take_over(self._lead.epoch)
+        return True
+
+    def _take_over(self, epoch: int) -> None:
+        client, keys = self.connection.redis, self.connection.keys
+        timing = {
+            "lease_ms": int(self.settings.lease_seconds * 1000),
+            "journal_limit": self.settings.journal_limit_mb * 1_000_000,
+        }
+        self.connection.call(lambda: client.hset(keys.timing(), mapping=timing))
+        self.planner.forget()
+        self.recorder.forget()
+        with self.store.begin(epoch) as conn:
+            lost = check_journal(conn, self.journal, self.store)
+            self._last = last_id(conn)
+            self.plans = load_plans(conn)
+            if lost:
+                log.warning("Redis at %s lost what it held; writing it back from the store", self.connection.shown)
+                rebuild_ledger(conn, self.ledger, epoch)
+        self._epoch = epoch
+        for plan in self.plans.values():
+            alive = self.ledger.alive(plan.spec.id)
+            self.ledger.issue(epoch, plan.spec.id, [(n, plan.trials[n]) for n in sorted(plan.waiting - alive)])
+            over = alive - plan.trials.keys()
+            self.ledger.forget(epoch, plan.spec.id, sorted(number for number in over if number <= plan.issued))
+            if plan.adaptive:
+                self.planner.warm_up()
+
+    # ---- inside the transaction
+
+    def _apply(self, conn: Any, entries: list[Entry], after: _After) -> None:
+        events: list[tuple[str, Event]] = []
+        for entry in entries:
+            try:
+                events.append((entry.id, read_event(entry.fields)))
+            except Unreadable as error:
+                log.error("journal entry %s is set aside: %s", entry.id, error)
+                self.recorder.reject(conn, entry.id, str(error), entry.fields)
+        now = self._clock()
+        for outcome in self.recorder.apply(conn, events, now) + self.recorder.due(conn, now):
+            self._happened(outcome, after)
+        if entries:
+            self._last = entries[-1].id
+
+    def _happened(self, outcome: Outcome, after: _After) -> None:
+        if isinstance(outcome, SweepAppeared):
+            self._appeared(outcome)
+            return
+        if isinstance(outcome, SweepGone):
+            self.plans.pop(outcome.sweep, None)
+            after.gone.append(outcome.sweep)
+            return
+        if isinstance(outcome, TrialClosed):
+            after.forget[outcome.sweep].append(outcome.number)
+        plan = self.plans.get(getattr(outcome, "sweep", ""))
+        if plan is None:
+            return
+        if isinstance(outcome, TrialClosed):
+            plan.closed(outcome)
+        elif isinstance(outcome, TrialTaken):
+            plan.taken(outcome.number, outcome.params)
+        elif isinstance(outcome, TrialBack):
+            plan.back(outcome.number)
+        elif isinstance(outcome, SweepMoved):
+            plan.state = outcome.state
+            if outcome.state in ("stopping", "cancelled"):
+                after.wake.append(outcome.sweep)
+
+    def _appeared(self, outcome: SweepAppeared) -> None:
+        if outcome.spec.id in self.plans:
+            return
+        try:
+            plan = self.plans[outcome.spec.id] = SweepPlan.of(outcome.spec, "pending")
+        except BesomError as error:
+            log.error("sweep %s is set aside: %s", outcome.spec.id, error)
+            return
+        if plan.adaptive:
+            self.planner.warm_up()
+
+    def _something_due(self) -> bool:
+        return any(
+            plan.over or (not self.planner.asked(sweep) and plan.due(self.slots.get(sweep, 0)))
+            for sweep, plan in self.plans.items()
+        )
+
+    def _plan(self, conn: Any, answers: list[tuple[Question, list[Params] | Exception]], after: _After) -> None:
+        now = self._clock()
+        for question, points in answers:
+            plan = self.plans.get(question.sweep)
+            if plan is None or plan.issued != question.issued:
+                continue
+            if isinstance(points, Exception):
+                self._set_aside(plan, points)
+                continue
+            self._use_answer(plan, question, points, after)
+        for sweep, plan in self.plans.items():
+            if plan.adaptive:
+                if not self.planner.asked(sweep) and (question := plan.question(self.slots.get(sweep, 0))) is not None:
+                    self.planner.ask(question)
+                continue
+            try:
+                points = plan.suggest(self.slots.get(sweep, 0))
+            except Exception as error:  # a strategy's fault must not end the other sweeps
+                self._set_aside(plan, error)
+                continue
+            self._issue(plan, points, after)
+        for sweep, issued in after.issue.items():
+            self.recorder.issue(conn, sweep, issued, now)
+        for sweep, replanned in after.replan.items():
+            self.recorder.replan(conn, sweep, replanned)
+        for sweep, plan in list(self.plans.items()):
+            if plan.over:
+                self.recorder.set_sweep_state(conn, sweep, "finished", now)
+                after.over.append(sweep)
+            if plan.over or (not plan.active and not plan.trials):
+                del self.plans[sweep]
+
+    def _use_answer(self, plan: SweepPlan, question: Question, points: list[Params], after: _After) -> None:
+        again = dict(zip(question.replan, points, strict=False))
+        for number, params in again.items():
+            if number in plan.unclaimed and plan.trials[number] != params:
+                plan.trials[number] = params
+                after.replan[plan.spec.id].append((number, params))
+        fresh = points[len(question.replan) :]
+        plan.answered()
+        plan.exhausted = len(fresh) < question.count and not plan.unclaimed
+        self._issue(plan, fresh, after)
+
+    def _issue(self, plan: SweepPlan, points: list[Params], after: _After) -> None:
+        for params in points:
+            number = plan.issued + 1
+            plan.issue(number, params)
+            after.issue[plan.spec.id].append((number, params))
+
+    def _set_aside(self, plan: SweepPlan, error: Exception) -> None:
+        plan.problem = f"{type(error).__name__}: {error}"
+        log.error("sweep %s is set aside, no new trial is planned: %s", plan.spec.id, plan.problem)
+
+    # ---- after the commit
+
+    def _settle(self, entries: list[Entry], after: _After) -> None:
+        epoch = self._epoch
+        for sweep, issued in after.issue.items():
+            self.ledger.issue(epoch, sweep, issued)
+        for sweep, replanned in after.replan.items():
+            self.ledger.replan(epoch, sweep, replanned)
+        for sweep, numbers in after.forget.items():
+            self.ledger.forget(epoch, sweep, numbers)
+        for sweep in after.gone:
+            self.ledger.drop(epoch, sweep)
+        for sweep in after.over:
+            self.ledger.set_state(sweep, "finished", epoch)
+        for sweep in [*after.wake, *after.over]:
+            # Agents that wait for a turn get one, see the state, and end.
+            self.turns.give(Turn(sweep, 0, 0), self.slots.get(sweep, 0) + 1)
+        for sweep in after.over:
+            self.turns.clear(sweep)
+        recorded, closed = self.recorder.take_recorded(), self.recorder.take_closed()
+        if entries or recorded or closed:
+            last = entries[-1] if entries else None
+            self.journal.settle(epoch, last, recorded, closed)
+
+    # ---- agents
+
+    def _look_after_agents(self) -> None:
+        if self._every("reap", self.settings.reap_seconds):
+            self.ledger.reap()
+            self.connection.script("run_reap", self._epoch)
+        if self._every("agents", _AGENTS_SECONDS):
+            slots: dict[str, int] = defaultdict(int)
+            for info in self.ledger.agents().values():
+                slots[info.get("sweep", "")] += int(info.get("slots", 1))
+            self.slots = dict(slots)
+
+    def _give_turns(self) -> None:
+        sweeps = [sweep for sweep, plan in self.plans.items() if plan.waiting and self.slots.get(sweep)]
+        ready = dict(zip(sweeps, self.ledger.ready_counts(sweeps), strict=True))
+        for sweep, count in ready.items():
+            wanted = min(count, self.slots[sweep]) - self.turns.waiting(sweep)
+            self.turns.give(Turn(sweep, _TURN_TRIALS, _TURN_MS), wanted)
+
+    def _every(self, what: str, seconds: float) -> bool:
+        now = time.monotonic()
+        if now < self._next.get(what, 0.0):
+            return False
+        self._next[what] = now + seconds
+        return True
+
+
+def _reading(connection: Connection) -> Connection:
+    """The same Redis, for blocking reads, on a client of its own."""
+    return Connection(connection.url, connection.namespace, client=connection.blocking(), patience=connection.patience)
+

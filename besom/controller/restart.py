@@ -1,0 +1,108 @@
+"""What a controller does when it takes the lease: whose journal is this, which sweeps are alive, what did Redis lose."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from besom.broker.journal import Journal
+from besom.broker.ledger import Ledger
+from besom.controller.sweep_plan import SweepPlan
+from besom.errors import BesomError, StoreMismatch
+from besom.messages import SweepSpec
+from besom.strategies import EndedTrial
+from besom.tracking import schema
+from besom.tracking.store import Store, get_meta, set_meta
+
+__all__ = ["check_journal", "load_plans", "rebuild_ledger"]
+
+log = logging.getLogger("besom")
+
+_OPEN: Final = ("queued", "running")
+_RETURN_MS: Final = 60_000
+"""Lease of a running trial that is written back: its agent has this long to be heard."""
+
+
+def check_journal(conn: Connection, journal: Journal, store: Store) -> bool:
+    """Whether Redis lost something; the next read then starts at the journal's beginning.
+
+    Raises:
+        StoreMismatch: this namespace belongs to another store.
+    """
+    client, key = journal.connection.redis, journal.keys.journal_state()
+    journal.connection.call(lambda: client.hsetnx(key, "store", store.id))
+    owner = journal.connection.call(lambda: client.hget(key, "store")).decode()
+    if owner != store.id:
+        raise StoreMismatch(
+            f"the namespace {journal.connection.namespace!r} at {journal.connection.shown} belongs to store {owner}, "
+            f"and {store.url} is store {store.id}; start the controller with its own store, or set BESOM_NAMESPACE"
+        )
+    identity, known = journal.identity(), get_meta(conn, "journal_id")
+    last = get_meta(conn, "last_id", "0-0")
+    lost = bool(known) and (identity != known or _order(journal.end()) < _order(last))
+    if identity != known:
+        set_meta(conn, "journal_id", identity)
+    if lost:
+        set_meta(conn, "last_id", "0-0")
+    return lost
+
+
+def load_plans(conn: Connection) -> dict[str, SweepPlan]:
+    """A plan for each sweep that is not over, from the store alone."""
+    plans: dict[str, SweepPlan] = {}
+    states = ("pending", "running", "paused", "stopping", "cancelled")
+    for row in conn.execute(select(schema.sweeps).where(schema.sweeps.c.state.in_(states))).mappings():
+        try:
+            plan = SweepPlan.of(SweepSpec.model_validate_json(row["spec"]), row["state"])
+        except (BesomError, ValueError) as error:
+            log.error("sweep %s is set aside: %s", row["id"], error)
+            continue
+        plan.issued = row["issued"]
+        _load_trials(conn, plan)
+        if plan.active or plan.trials:
+            plans[plan.spec.id] = plan
+    return plans
+
+
+def _load_trials(conn: Connection, plan: SweepPlan) -> None:
+    trials = schema.trials
+    mine = select(trials).where(trials.c.sweep == plan.spec.id).order_by(trials.c.number)
+    for row in conn.execute(mine.where(trials.c.closed.is_(False))).mappings():
+        waiting = row["state"] == "queued"
+        plan.issue(row["number"], json.loads(row["params"]), claimed=row["attempt"] > 0 or not waiting, waiting=waiting)
+    if plan.adaptive:
+        for row in conn.execute(mine.where(trials.c.closed.is_(True))).mappings():
+            plan.learn(EndedTrial(row["number"], json.loads(row["params"]), row["state"], row["value"]))
+        return
+    # What learns nothing needs to know only how far it has come.
+    if plan.issued and plan.issued not in plan.trials:
+        plan.learn(EndedTrial(plan.issued, {}, "finished"))
+
+
+def rebuild_ledger(conn: Connection, ledger: Ledger, epoch: int) -> None:
+    """Write back to Redis what the store knows: sweeps, trials that are over, and those that run.
+
+    Queued trials are issued again by the caller, which does so at every start.
+    """
+    trials = schema.trials
+    for row in conn.execute(select(schema.sweeps)).mappings():
+        spec = SweepSpec.model_validate_json(row["spec"])
+        held = conn.execute(select(trials).where(trials.c.sweep == spec.id, trials.c.state != "queued")).mappings()
+        ledger.restore(epoch, spec, row["state"], [_as_lua(trial) for trial in held])
+
+
+def _as_lua(trial: Any) -> tuple[Any, ...]:
+    if trial["state"] in _OPEN:
+        return (
+            "running", trial["number"], trial["params"], trial["attempt"], trial["token"] or "", trial["agent"] or "",
+            trial["losses"], _RETURN_MS,
+        )  # fmt: skip
+    return ("done", trial["number"], "", 0, "", "", 0, 0)
+
+
+def _order(entry: str) -> tuple[int, int]:
+    milliseconds, _, count = entry.partition("-")
+    return int(milliseconds), int(count or 0)

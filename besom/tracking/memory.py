@@ -1,0 +1,123 @@
+"""The rows that events touch, held in memory while they are applied: sweeps, trials, runs, attempts, writers, closings.
+
+Reads and writes: those tables, many rows at once.  Knows what an event refers to, not what it does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from besom.messages import Batch, Event, RunEnded, RunStarted, SweepCreated, TrialEnded, TrialEvent, run_id_of
+from besom.tracking.batches import Batches
+from besom.tracking.rows import Kept, Row, pieces_of, save
+from besom.tracking.schema import attempts, closings, removed, runs, sweeps, trials, writers
+
+__all__ = ["Memory", "home_of"]
+
+
+def home_of(run: str) -> tuple[str, int]:
+    """Sweep and number that a run's id speaks of; ("", 0) when it is no trial's id."""
+    sweep, _, number = run.rpartition("-")
+    return (sweep, int(number)) if sweep and number.isascii() and number.isdigit() else ("", 0)
+
+
+class Memory:
+    """Rows by table; `fetch` before use, `flush` before the commit, `forget` when that fails."""
+
+    def __init__(self) -> None:
+        self.sweeps, self.trials, self.runs = Kept(sweeps), Kept(trials), Kept(runs)
+        self.attempts, self.writers, self.removed = Kept(attempts), Kept(writers), Kept(removed)
+        self.batches = Batches()
+        self.closings: dict[str, Row] | None = None
+        self._closings_stored: set[str] = set()
+
+    def _kept(self) -> tuple[Kept, ...]:
+        return self.sweeps, self.trials, self.runs, self.attempts, self.writers, self.removed
+
+    def forget(self) -> None:
+        """Throw everything away."""
+        self.__init__()  # type: ignore[misc]
+
+    def open_closings(self, conn: Connection) -> dict[str, Row]:
+        """Runs that have ended and wait for batches."""
+        if self.closings is None:
+            self.closings = {row["run"]: dict(row) for row in conn.execute(select(closings)).mappings()}
+            self._closings_stored = set(self.closings)
+        return self.closings
+
+    def fetch(self, conn: Connection, events: Iterable[Event]) -> None:
+        """Load whatever these events refer to."""
+        self.open_closings(conn)
+        wanted: dict[str, set[Any]] = defaultdict(set)
+        for event in events:
+            _refer(event, wanted)
+        for table in ("sweeps", "trials", "runs", "attempts", "writers"):
+            getattr(self, table).fetch(conn, wanted[table])
+        self.removed.fetch(conn, wanted["sweeps"] | wanted["runs"])
+        self.batches.series.fetch(conn, wanted["logging"])
+
+    def flush(self, conn: Connection) -> None:
+        """Write what changed."""
+        for kept in self._kept():
+            kept.flush(conn)
+        self.batches.flush(conn)
+        open_now = self.open_closings(conn)
+        for some in pieces_of(self._closings_stored - open_now.keys()):
+            conn.execute(delete(closings).where(closings.c.run.in_(some)))
+        save(conn, closings, [row for run, row in open_now.items() if run not in self._closings_stored])
+        self._closings_stored = set(open_now)
+
+    def trim(self) -> None:
+        """Keep the memory bounded; call it when nothing is left to write."""
+        for kept in self._kept():
+            kept.trim()
+
+    def newest_attempt(self, run: str) -> int:
+        """The newest attempt that was claimed or has called init()."""
+        trial, row = self.trials.get(home_of(run)), self.runs.get(run)
+        return max(trial["attempt"] if trial else 0, row["attempt"] if row else 0)
+
+    def drop_runs(self, gone: Collection[str]) -> None:
+        """Forget runs that were removed from the store."""
+        self.runs.drop(gone.__contains__)
+        self.attempts.drop(lambda key: key[0] in gone)
+        for writer in self.writers.select(lambda row: row["run"] in gone):
+            self.writers.drop(writer["id"].__eq__)
+        self.batches.series.drop(gone)
+        for run in gone:
+            if self.closings:
+                self.closings.pop(run, None)
+            self._closings_stored.discard(run)
+
+    def drop_sweep(self, sweep: str) -> None:
+        """Forget a sweep that was removed from the store."""
+        self.sweeps.drop(sweep.__eq__)
+        self.trials.drop(lambda key: key[0] == sweep)
+
+
+def _refer(event: Event, wanted: dict[str, set[Any]]) -> None:
+    """Add the keys of the rows that an event is about."""
+    if isinstance(event, SweepCreated):
+        wanted["sweeps"].add(event.spec.id)
+    elif sweep := getattr(event, "sweep", ""):
+        wanted["sweeps"].add(sweep)
+    run = getattr(event, "run", "")
+    if isinstance(event, TrialEvent):
+        run = run_id_of(event.sweep, event.number)
+        wanted["attempts"].add((run, event.attempt))
+    if run:
+        home = home_of(run)
+        wanted["runs"].add(run)
+        wanted["sweeps"].add(home[0])
+        wanted["trials"].add(home)
+    if isinstance(event, Batch | RunStarted):
+        wanted["attempts"].add((run, event.attempt))
+    if isinstance(event, Batch):
+        wanted["logging"].add((run, event.attempt))
+        wanted["writers"].add(event.writer)
+    if isinstance(event, TrialEnded | RunEnded):
+        wanted["writers"].update(event.writers)

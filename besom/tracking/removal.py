@@ -1,0 +1,54 @@
+"""Deletes sweeps and runs with everything that hangs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, Table, delete, select
+
+from besom.tracking.rows import pieces_of
+from besom.tracking.schema import (
+    attempts,
+    chunks,
+    closings,
+    console,
+    last,
+    levels,
+    overview,
+    runs,
+    series,
+    sweeps,
+    tail,
+    trials,
+    writers,
+)
+
+__all__ = ["remove_runs", "remove_sweep", "runs_of_sweep"]
+
+_OF_SERIES: tuple[Table, ...] = (tail, chunks, levels, overview)
+_OF_RUN: tuple[Table, ...] = (series, attempts, writers, last, console, closings)
+
+
+def runs_of_sweep(conn: Connection, sweep: str) -> set[str]:
+    """Ids of everything recorded for a sweep's trials, also of runs that logged before they started."""
+    started = conn.scalars(select(runs.c.id).where(runs.c.sweep == sweep))
+    numbers = conn.scalars(select(trials.c.number).where(trials.c.sweep == sweep))
+    return {*started, *(f"{sweep}-{number}" for number in numbers)}
+
+
+def remove_runs(conn: Connection, gone: Collection[str]) -> None:
+    """Delete runs, their history, console and last values."""
+    for some in pieces_of(gone):
+        ids = conn.scalars(select(series.c.id).where(series.c.run.in_(some))).all()
+        for numbers in pieces_of(ids):
+            for table in _OF_SERIES:
+                conn.execute(delete(table).where(table.c.series.in_(numbers)))
+        for table in _OF_RUN:
+            conn.execute(delete(table).where(table.c.run.in_(some)))
+        conn.execute(delete(runs).where(runs.c.id.in_(some)))
+
+
+def remove_sweep(conn: Connection, sweep: str) -> None:
+    """Delete a sweep and its trials; its runs go by `remove_runs`."""
+    conn.execute(delete(trials).where(trials.c.sweep == sweep))
+    conn.execute(delete(sweeps).where(sweeps.c.id == sweep))
