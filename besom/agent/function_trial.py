@@ -66,6 +66,9 @@ class FunctionTrials:
         if trial is not None and trial.claim.token == claim.token:
             trial.interrupt = why
 
+    def close(self) -> None:
+        """Nothing to give back."""
+
     def _call(self, trial: Trial) -> Ending | None:
         state, error, exit_code = "finished", "", 0
         try:

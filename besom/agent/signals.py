@@ -48,6 +48,7 @@ class Signals:
         self._say = say
         self._lock = threading.Lock()
         self._seen = 0
+        self._handled = 0
         self._old: dict[int, Any] = {}
         self._old_fd = -1
         self.wakeup, self._write = socket.socketpair()
@@ -105,11 +106,13 @@ class Signals:
             self.handing_back.set()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._handled += 1
         if self.idle:
-            self._arrived(number)
+            self.number = number
+            self.ending.set()
             raise IdleAgentInterrupted
         # Acting on it is the beat thread's; here only what must happen in the main thread.
-        if self._seen >= 2 and self.in_function:
+        if self._handled >= 2 and self.in_function:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
             raise TrialPreempted("a second signal")

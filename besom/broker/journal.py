@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from besom.broker.connection import Connection
 from besom.messages import Batch, Claim, Event, encode
 
-__all__ = ["Appended", "Entry", "Journal"]
+__all__ = ["Appended", "Entry", "Journal", "entry_order"]
 
 KEEP_MS: Final = 60_000
 """The journal is trimmed so far behind the store, for a Redis that loses its tail."""
@@ -55,7 +55,7 @@ class Journal:
     def append(self, event: Event, *, patience: float | None = None) -> str:
         """Append one event that is never refused; its journal id."""
         kind, flat = _flattened(event)
-        answer = self.connection.script("append", 0, "", 0, 1, "", 0, "", kind, *flat, patience=patience)
+        answer = self.connection.script("append", 0, "", "", 0, 1, "", 0, "", kind, *flat, patience=patience)
         return str(answer[1].decode())
 
     def append_batch(
@@ -73,7 +73,7 @@ class Journal:
         kind, flat = _flattened(batch)
         whose: Sequence[Any] = (claim.sweep, claim.number, claim.token) if claim else ("", 0, "")
         answer = self.connection.script(
-            "append", limit, batch.writer, batch.seq, int(first), *whose, kind, *flat, patience=patience
+            "append", limit, batch.run, batch.writer, batch.seq, int(first), *whose, kind, *flat, patience=patience
         )
         status, entry, recorded, control = (part.decode() for part in answer)
         return Appended(status, entry, int(recorded), control)
@@ -116,11 +116,19 @@ class Journal:
         self,
         epoch: int,
         last: Entry | None,
-        recorded: Mapping[str, int],
+        recorded: Mapping[tuple[str, str], int],
         closed: Iterable[str] = (),
         keep_ms: int = KEEP_MS,
     ) -> None:
-        """Say that the store has everything up to `last`, and trim what is older by `keep_ms`."""
+        """Say that the store has everything up to `last`, and trim what is older by `keep_ms`.
+
+        Args:
+            epoch: The controller's.
+            last: The newest entry committed, None when there was none since the last call.
+            recorded: (run, writer) to its highest batch in the store, where that changed.
+            closed: Runs that are over; their writers are gone.
+            keep_ms: How far behind to trim.
+        """
         if last is not None:
             self._read.append((last.id, last.total))
         if not self._read:
@@ -130,7 +138,7 @@ class Journal:
         trim = ""
         while len(self._read) > 1 and _milliseconds(self._read[0][0]) < horizon:
             trim = self._read.popleft()[0]
-        flat = [part for pair in recorded.items() for part in pair]
+        flat = [part for (run, writer), seq in recorded.items() for part in (run, writer, seq)]
         self.connection.script("settle", epoch, newest, total, trim, len(recorded), *flat, *closed)
 
 
@@ -147,5 +155,11 @@ def _flat(stream: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
     return stream[0] if stream and stream[0] and isinstance(stream[0][0], list | tuple) else entries
 
 
+def entry_order(entry: str) -> tuple[int, int]:
+    """What journal ids sort by."""
+    milliseconds, _, count = entry.partition("-")
+    return int(milliseconds), int(count or 0)
+
+
 def _milliseconds(entry: str) -> int:
-    return int(entry.split("-")[0])
+    return entry_order(entry)[0]

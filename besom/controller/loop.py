@@ -28,11 +28,12 @@ from besom.controller.planner import Planner
 from besom.controller.restart import check_journal, load_plans, rebuild_ledger
 from besom.controller.sweep_plan import Question, SweepPlan
 from besom.errors import BesomError, Fenced
-from besom.messages import Event, Unreadable, read_event
+from besom.messages import Batch, Event, Unreadable, read_event, run_id_of
 from besom.settings import Settings
 from besom.strategies import Params
 from besom.tracking.outcomes import (
     Outcome,
+    RunClosed,
     SweepAppeared,
     SweepGone,
     SweepMoved,
@@ -65,6 +66,10 @@ class _After:
         self.forget: dict[str, list[int]] = defaultdict(list)
         self.over: list[str] = []
         self.wake: list[str] = []
+        self.runs: dict[str, str] = {}
+        """Writer to its run, for the batches of this turn."""
+        self.closed: list[str] = []
+        """Runs that are over."""
         self.gone: list[str] = []
 
 
@@ -201,10 +206,14 @@ class Controller:
         events: list[tuple[str, Event]] = []
         for entry in entries:
             try:
-                events.append((entry.id, read_event(entry.fields)))
+                event = read_event(entry.fields)
             except Unreadable as error:
                 log.error("journal entry %s is set aside: %s", entry.id, error)
                 self.recorder.reject(conn, entry.id, str(error), entry.fields)
+                continue
+            events.append((entry.id, event))
+            if isinstance(event, Batch):
+                after.runs[event.writer] = event.run
         now = self._clock()
         for outcome in self.recorder.apply(conn, events, now) + self.recorder.due(conn, now):
             self._happened(outcome, after)
@@ -219,7 +228,10 @@ class Controller:
             self.plans.pop(outcome.sweep, None)
             after.gone.append(outcome.sweep)
             return
+        if isinstance(outcome, RunClosed):
+            after.closed.append(outcome.run)
         if isinstance(outcome, TrialClosed):
+            after.closed.append(run_id_of(outcome.sweep, outcome.number))
             after.forget[outcome.sweep].append(outcome.number)
         plan = self.plans.get(getattr(outcome, "sweep", ""))
         if plan is None:
@@ -264,8 +276,9 @@ class Controller:
             self._use_answer(plan, question, points, after)
         for sweep, plan in self.plans.items():
             if plan.adaptive:
-                if not self.planner.asked(sweep) and (question := plan.question(self.slots.get(sweep, 0))) is not None:
-                    self.planner.ask(question)
+                asked = None if self.planner.asked(sweep) else plan.question(self.slots.get(sweep, 0))
+                if asked is not None:
+                    self.planner.ask(asked)
                 continue
             try:
                 points = plan.suggest(self.slots.get(sweep, 0))
@@ -324,10 +337,9 @@ class Controller:
             self.turns.give(Turn(sweep, 0, 0), self.slots.get(sweep, 0) + 1)
         for sweep in after.over:
             self.turns.clear(sweep)
-        recorded, closed = self.recorder.take_recorded(), self.recorder.take_closed()
-        if entries or recorded or closed:
-            last = entries[-1] if entries else None
-            self.journal.settle(epoch, last, recorded, closed)
+        recorded = {(after.runs[writer], writer): seq for writer, seq in self.recorder.take_recorded().items()}
+        if entries or after.closed:
+            self.journal.settle(epoch, entries[-1] if entries else None, recorded, after.closed)
 
     # ---- agents
 
@@ -359,4 +371,3 @@ class Controller:
 def _reading(connection: Connection) -> Connection:
     """The same Redis, for blocking reads, on a client of its own."""
     return Connection(connection.url, connection.namespace, client=connection.blocking(), patience=connection.patience)
-

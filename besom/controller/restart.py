@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from besom.broker.journal import Journal
+from besom.broker.journal import Journal, entry_order
 from besom.broker.ledger import Ledger
 from besom.controller.sweep_plan import SweepPlan
 from besom.errors import BesomError, StoreMismatch
-from besom.messages import SweepSpec
+from besom.messages import SweepSpec, run_id_of
 from besom.strategies import EndedTrial
 from besom.tracking import schema
 from besom.tracking.store import Store, get_meta, set_meta
@@ -42,7 +42,7 @@ def check_journal(conn: Connection, journal: Journal, store: Store) -> bool:
         )
     identity, known = journal.identity(), get_meta(conn, "journal_id")
     last = get_meta(conn, "last_id", "0-0")
-    lost = bool(known) and (identity != known or _order(journal.end()) < _order(last))
+    lost = bool(known) and (identity != known or entry_order(journal.end()) < entry_order(last))
     if identity != known:
         set_meta(conn, "journal_id", identity)
     if lost:
@@ -70,11 +70,11 @@ def load_plans(conn: Connection) -> dict[str, SweepPlan]:
 def _load_trials(conn: Connection, plan: SweepPlan) -> None:
     trials = schema.trials
     mine = select(trials).where(trials.c.sweep == plan.spec.id).order_by(trials.c.number)
-    for row in conn.execute(mine.where(trials.c.closed.is_(False))).mappings():
+    for row in conn.execute(mine.where(trials.c.state.in_(_OPEN))).mappings():
         waiting = row["state"] == "queued"
         plan.issue(row["number"], json.loads(row["params"]), claimed=row["attempt"] > 0 or not waiting, waiting=waiting)
     if plan.adaptive:
-        for row in conn.execute(mine.where(trials.c.closed.is_(True))).mappings():
+        for row in conn.execute(mine.where(trials.c.state.not_in(_OPEN))).mappings():
             plan.learn(EndedTrial(row["number"], json.loads(row["params"]), row["state"], row["value"]))
         return
     # What learns nothing needs to know only how far it has come.
@@ -91,7 +91,11 @@ def rebuild_ledger(conn: Connection, ledger: Ledger, epoch: int) -> None:
     for row in conn.execute(select(schema.sweeps)).mappings():
         spec = SweepSpec.model_validate_json(row["spec"])
         held = conn.execute(select(trials).where(trials.c.sweep == spec.id, trials.c.state != "queued")).mappings()
-        ledger.restore(epoch, spec, row["state"], [_as_lua(trial) for trial in held])
+        ended = {
+            run for (run,) in conn.execute(select(schema.closings.c.run).where(schema.closings.c.sweep == spec.id))
+        }
+        restored = [trial for trial in held if run_id_of(spec.id, trial["number"]) not in ended]
+        ledger.restore(epoch, spec, row["state"], [_as_lua(trial) for trial in restored])
 
 
 def _as_lua(trial: Any) -> tuple[Any, ...]:
@@ -101,8 +105,3 @@ def _as_lua(trial: Any) -> tuple[Any, ...]:
             trial["losses"], _RETURN_MS,
         )  # fmt: skip
     return ("done", trial["number"], "", 0, "", "", 0, 0)
-
-
-def _order(entry: str) -> tuple[int, int]:
-    milliseconds, _, count = entry.partition("-")
-    return int(milliseconds), int(count or 0)

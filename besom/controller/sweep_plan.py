@@ -134,7 +134,9 @@ class SweepPlan:
         if not count and not stale:
             return None
         seed, goal = int(self.spec.config.get("seed", 0)), self.config.metric.goal if self.config.metric else "minimize"
-        running = [RunningTrial(number, params) for number, params in sorted(self.trials.items()) if number not in stale]
+        running = [
+            RunningTrial(number, params) for number, params in sorted(self.trials.items()) if number not in stale
+        ]
         return Question(
             self.spec.id, self.config.method, seed, goal, self.config, tuple(self._history), running,
             self.issued, stale, count,
@@ -171,7 +173,9 @@ class SweepPlan:
 
     def _fresh_strategy(self) -> Strategy:
         goal = self.config.metric.goal if self.config.metric else "minimize"
-        return make_strategy(self.config.method, self.config.space(), seed=int(self.spec.config.get("seed", 0)), goal=goal)
+        return make_strategy(
+            self.config.method, self.config.space(), seed=int(self.spec.config.get("seed", 0)), goal=goal
+        )
 
 
 def answer(question: Question) -> list[Params]:
@@ -179,5 +183,3 @@ def answer(question: Question) -> list[Params]:
     strategy = make_strategy(question.method, question.config.space(), seed=question.seed, goal=question.goal)
     strategy.update(list(question.ended), list(question.running))
     return strategy.suggest(len(question.replan) + question.count)
-
-

@@ -68,8 +68,6 @@ class Appender:
         """Load the counters of these attempts' series; needed before `add`."""
         if self._next_id is None:
             self._next_id = (conn.scalar(select(func.max(series.c.id))) or 0) + 1
-        if sum(map(len, self._open.values())) > _SERIES_KEPT:
-            self._open.clear()
         wanted = {attempt for attempt in attempts if attempt not in self._open}
         self._open.update({attempt: {} for attempt in wanted})
         found: dict[int, _Open] = {}
@@ -111,13 +109,17 @@ class Appender:
         self.fetch(conn, attempts)
         ended = [one for attempt in attempts for one in self._open[attempt].values()]
         self._settle(conn, [one for one in ended if one.pieces > 1 or one.count > OVERVIEW_POINTS], final=True)
-        for attempt in attempts:
-            del self._open[attempt]
+
+    def trim(self) -> None:
+        """Keep the memory bounded; call it after `flush`."""
+        if sum(map(len, self._open.values())) > _SERIES_KEPT:
+            self._open.clear()
 
     def drop(self, runs: Collection[str]) -> None:
-        """Forget runs that were removed from the store."""
-        for attempt in [attempt for attempt in self._open if attempt[0] in runs]:
-            del self._open[attempt]
+        """Runs that were removed from the store have no series."""
+        for attempt in self._open:
+            if attempt[0] in runs:
+                self._open[attempt] = {}
 
     def _settle(self, conn: Connection, due: list[_Open], *, final: bool) -> None:
         for some in pieces_of(due):

@@ -26,7 +26,7 @@ def close(conn: Connection, memory: Memory, ended: Sequence[Row]) -> list[Outcom
     """Close the runs of these rows of `closings`; everything they logged must be flushed."""
     targets = _targets(conn, memory, ended)
     found = _scores(conn, ended, targets)
-    logged = list(_attempts(conn, (row["run"] for row in ended)))
+    logged = _attempts(conn, [row["run"] for row in ended])
     memory.attempts.fetch(conn, logged)
     memory.batches.series.close(conn, logged)
     memory.trials.fetch(conn, ((row["sweep"], row["number"]) for row in ended if row["sweep"]))
@@ -62,10 +62,12 @@ def _scores(conn: Connection, ended: Iterable[Row], targets: dict[str, Target | 
     return found
 
 
-def _attempts(conn: Connection, names: Iterable[str]) -> Iterable[tuple[str, int]]:
+def _attempts(conn: Connection, names: Sequence[str]) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
     for some in pieces_of(names):
-        for run, attempt in conn.execute(select(attempts.c.run, attempts.c.attempt).where(attempts.c.run.in_(some))):
-            yield run, attempt
+        query = select(attempts.c.run, attempts.c.attempt).where(attempts.c.run.in_(some))
+        found += [(run, attempt) for run, attempt in conn.execute(query)]
+    return found
 
 
 def _close_trial(memory: Memory, row: Row, target: Target | None, score: Score) -> TrialClosed:

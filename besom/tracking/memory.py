@@ -16,13 +16,20 @@ from besom.tracking.batches import Batches
 from besom.tracking.rows import Kept, Row, pieces_of, save
 from besom.tracking.schema import attempts, closings, removed, runs, sweeps, trials, writers
 
-__all__ = ["Memory", "home_of"]
+__all__ = ["Memory", "home_of", "run_of"]
 
 
 def home_of(run: str) -> tuple[str, int]:
     """Sweep and number that a run's id speaks of; ("", 0) when it is no trial's id."""
     sweep, _, number = run.rpartition("-")
     return (sweep, int(number)) if sweep and number.isascii() and number.isdigit() else ("", 0)
+
+
+def run_of(event: Event) -> str:
+    """Id of the run that an event is about; "" when it is about a sweep."""
+    if isinstance(event, TrialEvent):
+        return run_id_of(event.sweep, event.number)
+    return str(getattr(event, "run", ""))
 
 
 class Memory:
@@ -75,6 +82,7 @@ class Memory:
         """Keep the memory bounded; call it when nothing is left to write."""
         for kept in self._kept():
             kept.trim()
+        self.batches.series.trim()
 
     def newest_attempt(self, run: str) -> int:
         """The newest attempt that was claimed or has called init()."""
@@ -105,16 +113,13 @@ def _refer(event: Event, wanted: dict[str, set[Any]]) -> None:
         wanted["sweeps"].add(event.spec.id)
     elif sweep := getattr(event, "sweep", ""):
         wanted["sweeps"].add(sweep)
-    run = getattr(event, "run", "")
-    if isinstance(event, TrialEvent):
-        run = run_id_of(event.sweep, event.number)
-        wanted["attempts"].add((run, event.attempt))
+    run = run_of(event)
     if run:
         home = home_of(run)
         wanted["runs"].add(run)
         wanted["sweeps"].add(home[0])
         wanted["trials"].add(home)
-    if isinstance(event, Batch | RunStarted):
+    if isinstance(event, Batch | RunStarted | TrialEvent):
         wanted["attempts"].add((run, event.attempt))
     if isinstance(event, Batch):
         wanted["logging"].add((run, event.attempt))

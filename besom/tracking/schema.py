@@ -117,6 +117,7 @@ runs = Table(
     _text("error"),
     _real("created"),
     _real("ended"),
+    _real("started"),  # the newest init()
     _text("host"),
     _text("program"),
     _whole("attempt"),  # the newest whose RunStarted was seen; 0: a batch came first

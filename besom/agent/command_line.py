@@ -1,0 +1,130 @@
+"""From a sweep's `command` and a trial's params to the argument list that is executed. No shell is involved."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from besom.errors import ConfigError, UsageError
+from besom.messages import SweepSpec
+from besom.settings import Settings
+
+__all__ = ["DEFAULT_COMMAND", "check_allowed", "command_line", "sign"]
+
+DEFAULT_COMMAND: Final = ("${env}", "${interpreter}", "${program}", "${args}")
+
+_MACRO = re.compile(r"^\$\{([^}]*)\}$")
+_INNER = re.compile(r"\$\{([^}]*)\}")
+
+
+def command_line(spec: SweepSpec, params: Mapping[str, Any], params_file: Path) -> list[str]:
+    """The arguments to execute for one trial.
+
+    Args:
+        spec: Its `command` (default: env, interpreter, program, args) and `program`.
+        params: First-level names become arguments; a nested map comes as one.
+        params_file: Path that `${args_json_file}` stands for.
+
+    Raises:
+        ConfigError: an unknown macro, or `${program}` without program.
+    """
+    line: list[str] = []
+    for item in spec.command or DEFAULT_COMMAND:
+        macro = _MACRO.match(item)
+        if macro is None:
+            line.append(_INNER.sub(lambda found: _inside(found.group(1), item, params), item))
+        else:
+            line.extend(_whole(macro.group(1), spec, params, params_file))
+    return line
+
+
+def _whole(name: str, spec: SweepSpec, params: Mapping[str, Any], params_file: Path) -> list[str]:
+    pairs = list(params.items())
+    match name:
+        case "env":
+            return ["/usr/bin/env"] if os.name == "posix" else []
+        case "interpreter":
+            return [sys.executable]
+        case "program":
+            if not spec.program:
+                raise ConfigError(f"sweep {spec.id}: command has ${{program}}, but the config names no program")
+            return [spec.program]
+        case "args":
+            return [f"--{key}={value}" for key, value in pairs]
+        case "args_no_equals":
+            return [text for key, value in pairs for text in (f"--{key}", str(value))]
+        case "args_no_hyphens":
+            return [f"{key}={value}" for key, value in pairs]
+        case "args_append_hydra":
+            return [f"+{key}={value}" for key, value in pairs]
+        case "args_override_hydra":
+            return [f"++{key}={value}" for key, value in pairs]
+        case "args_no_boolean_flags":
+            shown = [(key, value) for key, value in pairs if value is not False]
+            return [f"--{key}" if value is True else f"--{key}={value}" for key, value in shown]
+        case "args_json":
+            return [json.dumps(params)]
+        case "args_json_file":
+            return [str(params_file)]
+    return [_inside(name, f"${{{name}}}", params)]
+
+
+def _inside(name: str, item: str, params: Mapping[str, Any]) -> str:
+    if name.startswith("envvar:"):
+        return os.environ.get(name[7:], name[7:])
+    if name in params:
+        return str(params[name])
+    raise ConfigError(
+        f"command: {item!r} asks for {name!r}; write ${{env}}, ${{interpreter}}, ${{program}}, ${{args}}, "
+        "${args_no_equals}, ${args_no_hyphens}, ${args_no_boolean_flags}, ${args_json}, ${args_json_file}, "
+        "${envvar:NAME} or the name of a parameter"
+    )
+
+
+def check_allowed(spec: SweepSpec, settings: Settings, *, allow_command: bool) -> None:
+    """Whether this agent may execute what the sweep names.
+
+    Allowed is a `program` that is a file below the working directory, run by the interpreter; anything else needs
+    `allow_command` or a sweep signed with this agent's BESOM_SECRET. Redis alone can make nothing execute.
+
+    Raises:
+        UsageError: it may not, or there is nothing to execute.
+    """
+    if not spec.program and not spec.command:
+        raise UsageError(
+            f"sweep {spec.id} names no program; add `program: train.py` to its config, or pass a function to besom.agent"
+        )
+    if allow_command or _is_signed(spec, settings):
+        return
+    command = [item for item in spec.command or DEFAULT_COMMAND if item != "${env}"]
+    if command[:2] != ["${interpreter}", "${program}"]:
+        raise UsageError(
+            f"sweep {spec.id} wants to execute {' '.join(command)!r}; if you trust whoever wrote it, "
+            "start the agent with --allow-command, or sign sweeps with BESOM_SECRET"
+        )
+    program, here = Path(spec.program or "").resolve(), Path.cwd().resolve()
+    if not program.is_relative_to(here):
+        raise UsageError(
+            f"program {spec.program!r} lies outside {here}; start the agent in its folder, or with --allow-command"
+        )
+    if not program.is_file():
+        raise UsageError(f"program {spec.program!r} is no file in {here}; start the agent in the folder that has it")
+
+
+def sign(spec: SweepSpec, settings: Settings) -> str:
+    """A signature of what would be executed, '' without BESOM_SECRET."""
+    if settings.secret is None:
+        return ""
+    executed = json.dumps([spec.id, spec.program, spec.command, spec.config.get("parameters")], sort_keys=True)
+    return hmac.new(settings.secret.get_secret_value().encode(), executed.encode(), hashlib.sha256).hexdigest()
+
+
+def _is_signed(spec: SweepSpec, settings: Settings) -> bool:
+    return bool(spec.signature) and hmac.compare_digest(spec.signature, sign(spec, settings))

@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from besom.messages import AttemptLost, AttemptReleased, Batch, Event, RunBeat, SweepRemoved, SweepStateSet
+from besom.tracking import history, reader
+from besom.tracking.outcomes import (
+    RunClosed,
+    SweepAppeared,
+    SweepGone,
+    SweepMoved,
+    TrialBack,
+    TrialClosed,
+    TrialTaken,
+)
+from besom.tracking.recorder import GRACE_SECONDS, Recorder
+from besom.tracking.store import Store, StoreError
+
+from .stories import batch, claimed, content, created, ended, finished, play, spec, started
+
+
+def lost(number: int = 0, attempt: int = 1, losses: int = 1) -> AttemptLost:
+    return AttemptLost(sweep="s", number=number, attempt=attempt, token=f"t{number}.{attempt}", losses=losses)
+
+
+def released(number: int = 0, attempt: int = 1) -> AttemptReleased:
+    return AttemptReleased(sweep="s", number=number, attempt=attempt, token=f"t{number}.{attempt}", reason="signal")
+
+
+def test_a_trial_from_claim_to_close(store: Store, recorder: Recorder) -> None:
+    """Claim, batch and end give taken and closed, and the trial's row keeps value and params of the claim."""
+    told = play(store, recorder, [created(), claimed(3), batch("s-3", steps=[0, 1], loss=[2.0, 1.0]), ended(3, w=1)])
+    assert told[:2] == [SweepAppeared(spec()), TrialTaken("s", 3, "a", {"lr": 1.0})]
+    assert told[2] == TrialClosed("s", 3, "finished", 1.0, (2.0, 1.0), {"lr": 1.0}, 0.002)
+    with store.read() as conn:
+        row = reader.trial(conn, "s", 3)
+    assert row is not None
+    assert (row["state"], row["value"], row["params"]) == ("finished", 1.0, {"lr": 1.0})
+
+
+def test_repeated_batches_are_dropped(store: Store, recorder: Recorder) -> None:
+    """A batch that comes twice is counted, not kept; the writer learns how far it is recorded."""
+    play(store, recorder, [batch("r", 1, [0], a=[1.0]), batch("r", 1, [0], a=[1.0]), batch("r", 2, [1], a=[2.0])])
+    play(store, Recorder(), [batch("r", 2, [1], a=[2.0])], first=9)
+    with store.read() as conn:
+        assert history.read_rows(conn, "r") == [{"_step": 0, "a": 1.0}, {"_step": 1, "a": 2.0}]
+    assert (recorder.repeats, recorder.take_recorded(), recorder.recorded) == (1, {"w": 2}, {})
+
+
+def test_a_gap_is_kept_and_counted(store: Store, recorder: Recorder) -> None:
+    """A missing batch holds nothing up but the count."""
+    play(store, recorder, [batch("r", 1, [0], a=[1]), batch("r", 3, [2], a=[3])])
+    with store.read() as conn:
+        assert [row["_step"] for row in history.read_rows(conn, "r")] == [0, 2]
+    assert recorder.gaps == 1
+
+
+def test_a_trial_waits_for_its_batches(store: Store, recorder: Recorder) -> None:
+    """The trial closes when the last announced batch is recorded, also after a restart."""
+    assert not closed(play(store, recorder, [created(), claimed(), ended(0, w=2), batch(seq=1, steps=[0], loss=[3.0])]))
+    (only,) = closed(play(store, Recorder(), [batch(seq=2, steps=[1], loss=[2.0])], first=10))
+    assert only.curve == (3.0, 2.0)
+
+
+def test_a_trial_waits_no_longer_than_its_grace(store: Store, recorder: Recorder) -> None:
+    """After 60 s the trial closes with what is there; late batches are history but do not change its value."""
+    play(store, recorder, [created(), claimed(), batch(seq=1, steps=[0], loss=[3.0]), ended(0, w=2)], now=100.0)
+    with store.begin() as conn:
+        assert not recorder.due(conn, 100.0 + GRACE_SECONDS - 1)
+        (only,) = closed(recorder.due(conn, 100.0 + GRACE_SECONDS))
+    assert only.value == 3.0
+    assert not play(store, recorder, [batch(seq=2, steps=[1], loss=[1.0]), ended(0, w=2)], first=10)
+    with store.read() as conn:
+        row = reader.trial(conn, "s", 0)
+        assert row is not None
+        assert row["value"] == 3.0
+        assert len(history.read_series(conn, "s-0", "loss")) == 2
+
+
+@pytest.mark.parametrize(
+    ("goal", "use", "value"), [("minimize", "best", -1.0), ("maximize", "best", 4.0), ("minimize", "last", 2.0)]
+)
+def test_value_by_goal(store: Store, recorder: Recorder, goal: str, use: str, value: float) -> None:
+    """The best valid value counts, or the last where the sweep says so; NaN, infinity, bools and text do not."""
+    values = [math.nan, 4, True, -math.inf, math.inf, -1.0, "x", None, 2.0]
+    told = play(
+        store, recorder, [created(goal=goal, use=use), claimed(), batch(steps=range(9), loss=values), ended(0, w=1)]
+    )
+    assert (closed(told)[0].value, closed(told)[0].curve) == (value, (4.0, -1.0, 2.0))
+
+
+def test_value_of_a_nested_metric(store: Store, recorder: Recorder) -> None:
+    """A dotted metric is a path into logged dicts, unless the very name was logged."""
+    nested = batch("s-0", steps=[0, 1], val=[{"loss": 5.0}, {"loss": 3}])
+    literal = batch("s-1", steps=[0], writer="x", **{"val": [{"loss": 0.0}], "val.loss": [7.0]})
+    told = play(store, recorder, [created(metric="val.loss"), nested, literal, ended(0, w=1), ended(1, x=1)])
+    assert [one.value for one in closed(told)] == [3.0, 7.0]
+
+
+def test_value_from_the_explicit_summary(store: Store, recorder: Recorder) -> None:
+    """A number set through run.summary counts, and so does the goal's part of what define_metric keeps."""
+    events = [batch("s-0", summary={"loss": 2}), batch("s-1", writer="x", summary={"loss": {"min": 1.5, "max": 9}})]
+    told = play(store, recorder, [created(), *events, ended(0, w=1), ended(1, x=1)])
+    assert [one.value for one in closed(told)] == [2.0, 1.5]
+
+
+def test_a_trial_without_its_metric_failed(store: Store, recorder: Recorder) -> None:
+    """Finished without a valid value means failed, and the error names the metric."""
+    (only,) = closed(play(store, recorder, [created(), claimed(), batch(steps=[0], loss=["nan"]), ended(0, w=1)]))
+    with store.read() as conn:
+        row = reader.trial(conn, "s", 0)
+    assert only.state == "failed"
+    assert row is not None
+    assert row["error"] == "never logged loss"
+
+
+def test_a_final_state_never_changes(store: Store, recorder: Recorder) -> None:
+    """Neither a second end nor a claim nor a loss moves a closed trial."""
+    play(store, recorder, [created(metric=None), claimed(), ended()])
+    assert not play(store, recorder, [ended(state="failed"), claimed(attempt=2), lost(), lost(attempt=2)], first=10)
+
+
+def test_a_lost_trial_goes_back_and_its_attempt_may_return(store: Store, recorder: Recorder) -> None:
+    """Lost means queued; the same token's claim takes it back and gives the loss back."""
+    assert play(store, recorder, [created(), claimed(), lost()])[-1] == TrialBack("s", 0)
+    assert play(store, recorder, [claimed()], first=10) == [TrialTaken("s", 0, "a", {"lr": 1.0})]
+    with store.read() as conn:
+        row = reader.trial(conn, "s", 0)
+    assert row is not None
+    assert (row["state"], row["losses"], row["attempt"]) == ("running", 0, 1)
+
+
+def test_a_claim_corrects_replanned_params(store: Store, recorder: Recorder) -> None:
+    """Re-planning changes waiting trials only; the claim says what really runs."""
+    play(store, recorder, [created()])
+    with store.begin() as conn:
+        recorder.issue(conn, "s", [(0, {"lr": 0.1}), (1, {"lr": 0.2})], 5.0)
+        recorder.issue(conn, "s", [(1, {"lr": 0.9}), (2, {"lr": 0.3})], 6.0)
+        recorder.replan(conn, "s", [(0, {"lr": 0.5}), (1, {"lr": 0.6})])
+    play(store, recorder, [claimed(0)], first=10)
+    with store.begin() as conn:
+        recorder.replan(conn, "s", [(0, {"lr": 7.0})])
+    with store.read() as conn:
+        assert [row["params"]["lr"] for row in reader.trials(conn, "s")] == [1.0, 0.6, 0.3]
+        assert reader.sweeps(conn)[0]["issued"] == 3
+
+
+def test_late_batches_of_an_older_attempt(store: Store, recorder: Recorder) -> None:
+    """They are kept under their attempt and change neither summary nor the newer attempt's steps."""
+    play(store, recorder, [created(), claimed(), batch(steps=[0, 1], loss=[5.0, 4.0]), lost(), claimed(attempt=2)])
+    newer = batch(seq=1, steps=[1], attempt=2, writer="v", loss=[9.0])
+    play(store, recorder, [newer, batch(seq=2, steps=[0, 2], loss=[6.0, 0.0], acc=[1.0, 1.0])], first=10)
+    with store.read() as conn:
+        assert history.read_series(conn, "s-0", "loss").values.tolist() == [6.0, 9.0]
+        assert reader.summary(conn, "s-0") == {"loss": 9.0}
+
+
+def test_a_restart_hides_earlier_last_values(store: Store, recorder: Recorder) -> None:
+    """What the new attempt's first step hides leaves the summary as well."""
+    early = batch(steps=[5], loss=[1.0], only_first=[2.0], summary={"best": 1.0})
+    play(store, recorder, [created(), claimed(), early, lost(), claimed(attempt=2)])
+    play(store, recorder, [batch(steps=[0], attempt=2, writer="v", loss=[8.0]), ended(attempt=2, w=1, v=1)], first=10)
+    with store.read() as conn:
+        assert reader.summary(conn, "s-0") == {"loss": 8.0}
+        assert reader.best_trials(conn, "s")[0]["value"] == 8.0
+
+
+def test_explicit_summary_stands_until_logged_again(store: Store, recorder: Recorder) -> None:
+    """`run.summary[k] = v` replaces the last value; the next log of the key replaces it."""
+    play(store, recorder, [batch("r", 1, [0], a=[1.0], summary={"a": "best"})])
+    with store.read() as conn:
+        assert reader.summary(conn, "r") == {"a": "best"}
+    play(store, recorder, [batch("r", 2, [1], a=[2.0])], first=10)
+    with store.read() as conn:
+        assert reader.summary(conn, "r") == {"a": 2.0}
+
+
+def test_a_run_outside_a_sweep(store: Store, recorder: Recorder) -> None:
+    """It ends by its exit code, crashes when silent, lives again, and a later init() opens it again."""
+    assert play(store, recorder, [started("r", config={"a": 1}), finished("r", 3)]) == [RunClosed("r", "failed")]
+    assert play(store, recorder, [started("r", config={"b": 2})], first=10) == []
+    assert play(store, recorder, [RunBeat(run="r", alive=0)], first=20) == [RunClosed("r", "crashed")]
+    assert play(store, recorder, [RunBeat(run="r", alive=1)], first=30) == []
+    with store.read() as conn:
+        row = reader.run(conn, "r")
+    assert row is not None
+    assert (row["state"], row["config"]) == ("running", {"a": 1, "b": 2})
+    assert play(store, recorder, [finished("r")], first=40) == [RunClosed("r", "finished")]
+
+
+def test_a_batch_before_its_run_started(store: Store, recorder: Recorder) -> None:
+    """What a batch says of the config is kept on top of what init() says later."""
+    events = [batch("r", 1, config={"a": 2}), started("r", config={"a": 1, "b": 1}), batch("r", 2, config={"b": 3})]
+    play(store, recorder, events)
+    with store.read() as conn:
+        row = reader.run(conn, "r")
+    assert row is not None
+    assert (row["config"], row["project"]) == ({"a": 2, "b": 3}, "p")
+
+
+def test_a_damaged_batch_is_set_aside(store: Store, recorder: Recorder) -> None:
+    """Its reason is kept, its neighbours are recorded."""
+    bad = [Batch(run="r", attempt=1, writer="w", seq=1, body=b"\xc1")]
+    bad.append(batch("r", 2).model_copy(update={"body": b"\x81\xa7history\x81\xa1a\x93\xa1d\xc4\x01x\xc4\x01x"}))
+    play(store, recorder, [*bad, batch("r", 3, [0], a=[1])])
+    with store.read() as conn:
+        assert len(reader.rejected(conn)) == 2
+        assert reader.summary(conn, "r") == {"a": 1}
+
+
+def test_removal_leaves_nothing(store: Store, recorder: Recorder) -> None:
+    """A removed sweep goes with its runs, and what still comes of it is ignored."""
+    story: list[Event] = [created(), started("s-0", sweep="s"), claimed(), batch(steps=range(1500), loss=[1.0] * 1500)]
+    gone = [SweepRemoved(sweep="s"), batch(seq=2, steps=[1], loss=[1.0]), claimed(1), ended(0), created()]
+    assert play(store, recorder, [*story, *gone])[-1] == SweepGone("s")
+    left = {name for name, rows in content(store).items() if rows}
+    assert left == {"removed"}
+    assert recorder.recorded == {"w": 2}
+
+
+def test_a_removed_run_may_start_again(store: Store, recorder: Recorder) -> None:
+    """Its old writers stay ignored until init() of the same id."""
+    play(store, recorder, [started("r"), batch("r", 1, [0], a=[1]), SweepRemoved(run="r"), batch("r", 2, [1], a=[2])])
+    play(store, recorder, [started("r"), batch("r", 1, [5], a=[9], writer="new")], first=10)
+    with store.read() as conn:
+        assert history.read_rows(conn, "r") == [{"_step": 5, "a": 9}]
+
+
+def test_sweep_states(store: Store, recorder: Recorder) -> None:
+    """A move is told once, and a sweep that is over stays so."""
+    moves = [SweepStateSet(sweep="s", state=state) for state in ("paused", "paused", "finished", "running")]
+    told = play(store, recorder, [created(), *moves, SweepStateSet(sweep="?", state="paused")])
+    assert told[1:] == [SweepMoved("s", "paused"), SweepMoved("s", "finished")]
+
+
+def test_console_in_order(store: Store, recorder: Recorder) -> None:
+    """Lines come out as they went in, from any line on."""
+    lines = [("stdout", float(i), f"line {i}") for i in range(4)]
+    play(store, recorder, [batch("r", 1, console=lines[:3]), batch("r", 2, console=lines[3:])])
+    with store.read() as conn:
+        assert reader.console(conn, "r") == lines
+        assert reader.console(conn, "r", after=2) == lines[2:]
+
+
+def random_event(seed: random.Random, seqs: dict[str, int]) -> Event:
+    """Any event of a small world; writers count their batches as real ones do."""
+    number, attempt = seed.randrange(2), seed.randint(1, 3)
+    run = seed.choice([f"s-{number}", "r"])
+    kind = seed.randrange(14)
+    if kind < 6:
+        writer = f"{run}.{attempt if run != 'r' else 1}.{seed.randrange(2)}"
+        seqs[writer] = seqs.get(writer, 0) + (seed.random() < 0.9)
+        steps = sorted(seed.sample(range(1200), seed.choice([1, 3, 700])))
+        return batch(
+            run, max(1, seqs[writer]), steps, attempt if run != "r" else 1, writer,
+            summary={"best": seed.random()} if seed.random() < 0.3 else {},
+            config={"c": seed.random()} if seed.random() < 0.3 else {},
+            console=[("stdout", 0.0, "x")] if seed.random() < 0.3 else [],
+            loss=[seed.choice([1, 2.5]) for _ in steps],
+        )  # fmt: skip
+    mine = {w: n for w, n in seqs.items() if w.startswith(f"s-{number}.{attempt}")}
+    others = {w: n for w, n in seqs.items() if w.startswith("r.")}
+    choices: list[Event] = [
+        claimed(number, attempt),
+        claimed(number, attempt),
+        lost(number, attempt),
+        released(number, attempt),
+        ended(number, attempt, seed.choice(["finished", "failed"]), **mine),
+        started(f"s-{number}", attempt, "s", number, config={"a": attempt}),
+        started("r", config={"a": 1}),
+        finished("r", seed.randrange(2), **others),
+    ]
+    return choices[kind - 6]
+
+
+def cut(entries: list[tuple[str, Event]], seed: random.Random) -> list[list[tuple[str, Event]]]:
+    pieces = []
+    while entries:
+        size = seed.randint(1, 6)
+        pieces.append(entries[:size])
+        entries = entries[size:]
+    return pieces
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32))
+def test_any_journal_may_be_read_again(tmp_path_factory: pytest.TempPathFactory, number: int) -> None:
+    """Cut anywhere, rolled back between, by a new recorder, and all of it again from 0: the content is the same."""
+    seed, seqs = random.Random(number), {}  # type: random.Random, dict[str, int]
+    entries = [("1-0", created()), *((f"{i}-0", random_event(seed, seqs)) for i in range(2, 40))]
+    folder: Path = tmp_path_factory.mktemp("stores")
+    whole, pieces = (Store.open(f"sqlite:///{folder}/{name}.db") for name in ("whole", "pieces"))
+    with whole.begin() as conn:
+        Recorder().apply(conn, entries, 0.0)
+    recorder = Recorder()
+    for piece in cut(entries, seed):
+        if seed.random() < 0.3:
+            with pytest.raises(StoreError):
+                fail_after(pieces, recorder, piece)
+            recorder.forget()
+        if seed.random() < 0.2:
+            recorder = Recorder()
+        with pieces.begin() as conn:
+            recorder.apply(conn, piece, 0.0)
+    assert meaning(pieces) == meaning(whole)
+    before = content(whole)
+    with whole.begin() as conn:
+        Recorder().apply(conn, entries, 0.0)
+    assert content(whole) == before
+    whole.close()
+    pieces.close()
+
+
+def fail_after(store: Store, recorder: Recorder, entries: list[tuple[str, Event]]) -> None:
+    with store.begin() as conn:
+        recorder.apply(conn, entries, 0.0)
+        conn.execute(text("no sql"))
+
+
+def meaning(store: Store) -> object:
+    """The content, with points as they are read and not as they are cut into rows."""
+    rows = content(store)
+    with store.read() as conn:
+        points = {run: history.read_rows(conn, run) for run in ("s-0", "s-1", "r")}
+    layout = ("tail", "chunks", "levels", "overview", "series")
+    return {name: some for name, some in rows.items() if name not in layout}, points
+
+
+def closed(told: list[object]) -> list[TrialClosed]:
+    return [one for one in told if isinstance(one, TrialClosed)]
