@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     project: str | None = None
     entity: str | None = None
     dir: Path = Path()
-    """Where trial directories are made, under `besom/`."""
+    """Where trial directories are made, under `besom-runs/`."""
     lease_seconds: float = Field(30.0, gt=0.05)
     """How long a claimed trial stays its agent's without a beat."""
     controller_lease_seconds: float = Field(5.0, gt=0.05)

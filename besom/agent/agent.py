@@ -108,6 +108,7 @@ class Agent:
         function: The train function, or None for the sweep's command.
         count: How many trials at most.
         allow_command: Run any command that the sweep names.
+        echo: Show what commands print, besides keeping it.
         say: Prints a line for the user.
     """
 
@@ -120,6 +121,7 @@ class Agent:
         function: Callable[[], Any] | None = None,
         count: int | None = None,
         allow_command: bool = False,
+        echo: bool = True,
         say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
     ) -> None:
         self.connection = connection
@@ -135,7 +137,7 @@ class Agent:
         self._trials: Trials
         if function is None:
             check_allowed(spec, settings, allow_command=allow_command)
-            self._trials = CommandTrials(connection, spec, settings, self._signals)
+            self._trials = CommandTrials(connection, spec, settings, self._signals, echo=echo)
         else:
             self._trials = FunctionTrials(function, connection, spec, settings, self._signals)
         self._beat = Beat(self._ledger, self.id, spec.id, settings, self._signals, self._told, self._signalled)

@@ -25,7 +25,7 @@ log = logging.getLogger("besom")
 
 def trial_directory(settings: Settings, sweep: str, number: int) -> Path:
     """The same folder for every attempt of a trial; made when first written to."""
-    return (settings.dir / "besom" / f"sweep-{sweep}" / f"trial-{number}").absolute()
+    return (settings.dir / "besom-runs" / f"sweep-{sweep}" / f"trial-{number}").absolute()
 
 
 class FunctionTrials:

@@ -88,8 +88,11 @@ class Service:
             return self.find() or self._start()
 
     def revive(self) -> None:
-        """Called when its Redis does not answer: start it again, at most once a second."""
-        if time.monotonic() < self._next_try:
+        """Called when its Redis does not answer: start it again, at most once a second.
+
+        A service that was ended on purpose has taken its file away, and stays down.
+        """
+        if time.monotonic() < self._next_try or not self.info_file.exists():
             return
         self._next_try = time.monotonic() + 1.0
         try:
@@ -186,7 +189,7 @@ def connect(settings: Settings, *, start: bool = True, patience: float = float("
             f"no Redis is configured and no service runs in {service.home}; "
             "set BESOM_REDIS_URL, or start one with: besom controller"
         )
-    connection = service.connection(info, revive=start)
+    connection = service.connection(info, revive=True)
     connection.patience = patience
     key = connection.keys.service()
     connection.call(lambda: connection.redis.hset(key, "active", int(time.time() * 1000)))

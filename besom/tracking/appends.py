@@ -150,7 +150,10 @@ class _Sealing:
         if sealed or len(own) > 1:
             self._gone.append(one.id)
             if sealed or final:
-                self._chunk(one.id, start, points)
+                for at in range(0, max(1, len(points) // CHUNK_POINTS) * CHUNK_POINTS, CHUNK_POINTS):
+                    rest = len(points) - at
+                    part = points[at : at + CHUNK_POINTS] if rest >= 2 * CHUNK_POINTS else points[at:]
+                    self._chunk(one.id, start + at, part)
                 one.tail = one.pieces = 0
             else:
                 self._rows["tail"].append(_row(one.id, to_piece(start, points)))

@@ -214,14 +214,14 @@ class Applying:
             return
         if old is None:
             self._memory.runs.put(new)
+        elif not event.sweep and self._is_resumed(old):
+            self._resume(event, old, new)
         elif old["attempt"] < event.attempt:
             kept = old["config"] if not old["attempt"] else "{}"  # of batches that came before
             self._memory.runs.put(
                 {**new, "created": old["created"], "state": old["state"], "ended": old["ended"]}
                 | {"exit_code": old["exit_code"], "error": old["error"], "config": _merged(new["config"], kept)}
             )
-        elif not event.sweep and self._is_resumed(old):
-            self._resume(event, old, new)
 
     def _is_resumed(self, old: Row) -> bool:
         closing = self._memory.open_closings(self._conn).get(old["id"])
@@ -231,8 +231,8 @@ class Applying:
     def _resume(self, event: RunStarted, old: Row, new: Row) -> None:
         """`init()` of a run that had ended: config is kept and added to."""
         self._memory.open_closings(self._conn).pop(event.run, None)
-        config = _merged(old["config"], new["config"])
-        self._memory.runs.put({**new, "created": old["created"], "config": config})
+        configs = (old["config"], new["config"]) if old["attempt"] else (new["config"], old["config"])
+        self._memory.runs.put({**new, "created": old["created"], "config": _merged(*configs)})
         attempt = self._memory.attempts.get((event.run, event.attempt))
         if attempt is not None:
             self._memory.attempts.put({**attempt, "state": "running", "ended": None})

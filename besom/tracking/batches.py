@@ -84,13 +84,14 @@ class Batches:
         """Keep the last values of a batch of the run's newest attempt."""
         for key, (step, value) in opened.last.items():
             old = self._last.get((run, key))
-            if old is None or attempt > old["attempt"] or old["step"] is None or step >= old["step"]:
+            if old is None or old["step"] is None or (attempt, step) >= (old["attempt"], old["step"]):
                 self._put(run, key, attempt, step, value, explicit=0)
         newest = max((step for step, _ in opened.last.values()), default=None)
         for key, value in opened.body.summary.items():
             old = self._last.get((run, key))
             known = newest if newest is not None or old is None else old["step"]
-            self._put(run, key, attempt, known, json.dumps(value), explicit=1)
+            if old is None or attempt >= old["attempt"]:
+                self._put(run, key, attempt, known, json.dumps(value), explicit=1)
 
     def _put(self, run: str, key: str, attempt: int, step: int | None, value: str, *, explicit: int) -> None:
         row = {"run": run, "key": key, "attempt": attempt, "step": step, "value": value, "explicit": explicit}

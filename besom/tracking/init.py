@@ -253,7 +253,7 @@ def _build(
         if trial is None:
             _end_own_run(run, connection, exit_code, error, {writer.name.writer: batches}, settings.finish_seconds)
 
-    folder = trial.directory if trial else (settings.dir / "besom" / f"run-{identity.id}")
+    folder = trial.directory if trial else (settings.dir / "besom-runs" / f"run-{identity.id}")
     run = Run(
         identity, RunConfig(values, locked, config_changed), writer,
         trial=trial, directory=folder.absolute(), on_finish=finished,

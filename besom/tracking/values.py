@@ -41,7 +41,10 @@ def plain(value: Any, key: str = "value") -> Any:
             raise UsageError(f"{key}: {len(value)} items; at most {VALUE_LIMIT} fit into one value")
         return [plain(item, key) for item in value]
     if isinstance(value, _SCALARS):  # subclasses: an Enum with str, np.float64
-        return value.item() if hasattr(value, "item") else type(value).__mro__[1](value)
+        held: Any = value
+        if hasattr(held, "item"):
+            return held.item()
+        return next(kind(held) for kind in (int, float, str) if isinstance(held, kind))
     for step in ("detach", "cpu"):  # a torch tensor that needs gradients or lives on a device
         if hasattr(value, step):
             value = getattr(value, step)()

@@ -250,8 +250,13 @@ def test_console_in_order(store: Store, recorder: Recorder) -> None:
 
 
 def random_event(seed: random.Random, seqs: dict[str, int]) -> Event:
-    """Any event of a small world; writers count their batches as real ones do."""
-    number, attempt = seed.randrange(2), seed.randint(1, 3)
+    """Any event of a small world; writers count their batches, and an attempt is claimed before it does anything."""
+    number = seed.randrange(2)
+    claims = seqs.get(f"claims of {number}", 0)
+    if not claims or seed.random() < 0.1:
+        seqs[f"claims of {number}"] = claims + 1
+        return claimed(number, claims + 1)
+    attempt = seed.randint(max(1, claims - 1), claims)
     run = seed.choice([f"s-{number}", "r"])
     kind = seed.randrange(14)
     if kind < 6:

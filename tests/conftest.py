@@ -1,0 +1,51 @@
+"""What all tests share: a home of their own, fakeredis, and a real redis-server that ends with the test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import fakeredis
+import pytest
+
+from besom.broker.connection import Connection
+from besom.tracking.init import release_connections
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No BESOM_* of the developer's, and a home that ends with the test."""
+    for name in list(os.environ):
+        if name.startswith(("BESOM_", "WANDB_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("BESOM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("BESOM_DIR", str(tmp_path / "work"))
+    yield
+    release_connections()
+
+
+@pytest.fixture
+def fake() -> Iterator[Connection]:
+    """A connection to an in-process fakeredis."""
+    client = fakeredis.FakeRedis()
+    yield Connection("redis://fake", client=client)
+    client.close()
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    """A real server; without the package the test fails in CI and is skipped elsewhere."""
+    if shutil.which("redis-server") is None:
+        message = "redis-server is missing; install it with: apt install redis-server"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with tempfile.TemporaryDirectory(prefix="besom-") as folder:  # short: a socket's path has a limit
+        server = RedisServer(Path(folder))
+        server.start()
+        yield server
+        server.stop()

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from besom.messages import Batch
+from besom.tracking import history
+from besom.tracking.points import buckets
+from besom.tracking.recorder import Recorder
+from besom.tracking.schema import chunks, overview, series, tail
+from besom.tracking.store import Store
+
+from .stories import batch, finished, play
+
+POINTS = 100_000
+
+
+def long_run(values: np.ndarray, size: int = 500) -> list[Batch]:
+    return [
+        batch("r", seq, range(at, min(at + size, len(values))), loss=values[at : at + size].tolist())
+        for seq, at in enumerate(range(0, len(values), size), 1)
+    ]
+
+
+@pytest.fixture
+def draws() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(POINTS).cumsum()
+
+
+def test_100k_points_come_back(store: Store, recorder: Recorder, draws: np.ndarray) -> None:
+    """All points are there, once and in order, whole and between two steps."""
+    play(store, recorder, long_run(draws))
+    with store.read() as conn:
+        whole = history.read_series(conn, "r", "loss")
+        part = history.read_series(conn, "r", "loss", 4321, 8765)
+    np.testing.assert_array_equal(whole.values, draws)
+    np.testing.assert_array_equal(whole.steps, np.arange(POINTS))
+    np.testing.assert_array_equal(part.values, draws[4321:8766])
+
+
+@pytest.mark.parametrize(("points", "width"), [(100, 1000), (1000, 100), (10_000, 10)])
+def test_a_sample_against_numpy(store: Store, recorder: Recorder, draws: np.ndarray, points: int, width: int) -> None:
+    """A level's buckets are those that numpy makes of the points."""
+    play(store, recorder, long_run(draws))
+    with store.read() as conn:
+        found = history.sample(conn, "r", "loss", points)
+    np.testing.assert_allclose(found, buckets(np.arange(POINTS), draws, width))
+
+
+def test_a_sample_between_steps(store: Store, recorder: Recorder, draws: np.ndarray) -> None:
+    """Zooming in ends at single points."""
+    play(store, recorder, long_run(draws))
+    with store.read() as conn:
+        near = history.sample(conn, "r", "loss", 500, 1000, 1399)
+        wide = history.sample(conn, "r", "loss", 500, 10_000, 59_999)
+    np.testing.assert_array_equal(near[:, 4], draws[1000:1400])
+    assert 400 <= len(wide) <= 500
+    assert (wide[:, 1].min(), wide[:, 2].max()) == (draws[10_000:60_000].min(), draws[10_000:60_000].max())
+
+
+@pytest.mark.parametrize("count", [1, 399, 401, 999, 1000, 1700, 54_321])
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_an_overview_shows_everything(store: Store, recorder: Recorder, count: int, is_closed: bool) -> None:
+    """At any length, running or closed, 200 points show the extremes and the last value."""
+    draws = np.random.default_rng(count).standard_normal(count)
+    play(store, recorder, [*long_run(draws, size=333), *([finished("r", w=-(-count // 333))] if is_closed else [])])
+    with store.read() as conn:
+        found = history.overviews(conn, ["r", "other"], "loss", 200)
+    assert list(found) == ["r"]
+    curve = found["r"]
+    assert len(curve) == min(count, 200)
+    assert (curve[:, 1].min(), curve[:, 2].max(), curve[-1, 4]) == (draws.min(), draws.max(), draws[-1])
+    assert curve[:, 5].sum() == count
+
+
+def test_a_closed_run_rests_in_chunks(store: Store, recorder: Recorder) -> None:
+    """Closing leaves no small pieces and one overview where it is worth one."""
+    batches = long_run(np.arange(1234.0), size=100)
+    play(store, recorder, batches[:10])
+    play(store, recorder, [*batches[10:], finished("r", w=13)], first=20)
+    with store.read() as conn:
+        assert conn.scalar(select(func.count()).select_from(tail)) == 0
+        assert conn.scalars(select(chunks.c["count"])).all() == [1000, 234]
+        assert conn.scalars(select(overview.c["count"])).all() == [1234]
+
+
+def test_a_slow_logger_leaves_few_pieces(store: Store, recorder: Recorder) -> None:
+    """Batches of one point are joined on the way, by a recorder that was restarted as well."""
+    for start in range(0, 300, 60):
+        recorder = Recorder() if start == 120 else recorder
+        play(store, recorder, [batch("r", i + 1, [i], a=[i]) for i in range(start, start + 60)])
+    with store.read() as conn:
+        assert (conn.scalar(select(func.count()).select_from(tail)) or 0) <= 32
+        assert history.read_series(conn, "r", "a").values.tolist() == list(range(300))
+
+
+def test_points_after_the_close_are_seen(store: Store, recorder: Recorder) -> None:
+    """Late batches of a closed run are read and seal as any others."""
+    draws = np.arange(3000.0)
+    batches = long_run(draws, size=450)
+    play(store, recorder, [*batches[:1], finished("r", w=1), *batches[1:3]])
+    play(store, Recorder(), batches[3:], first=99)
+    with store.read() as conn:
+        assert history.read_series(conn, "r", "loss").values.tolist() == draws.tolist()
+        assert history.overviews(conn, ["r"], "loss")["r"][:, 5].sum() == 3000
+
+
+def test_rows_join_keys_by_step(store: Store, recorder: Recorder) -> None:
+    """One row for each step, with what was logged there."""
+    play(store, recorder, [batch("r", 1, [0, 1], a=[1, 2], b=["x", None]), batch("r", 2, [1, 3], a=[5, 6])])
+    with store.read() as conn:
+        whole = history.read_rows(conn, "r")
+        part = history.read_rows(conn, "r", keys=["b"], max_step=0)
+        assert history.keys(conn, "r") == ["a", "b"]
+    assert whole == [{"_step": 0, "a": 1, "b": "x"}, {"_step": 1, "a": 5, "b": None}, {"_step": 3, "a": 6}]
+    assert part == [{"_step": 0, "b": "x"}]
+
+
+def test_all_kinds_of_values_round_trip(store: Store, recorder: Recorder) -> None:
+    """Ints stay ints, floats floats, and nested values are as they were; also across a chunk."""
+    values = [1, 2.5, math.inf, None, "text", True, {"a": [1, {"b": 2**60}]}]
+    many = values * 300
+    play(store, recorder, [batch("r", 1, range(len(many)), mixed=many, ints=[2**60] * len(many))])
+    with store.read() as conn:
+        rows = history.read_rows(conn, "r")
+    assert [row["mixed"] for row in rows] == many
+    assert {row["ints"] for row in rows} == {2**60}
+    assert [type(row["mixed"]) for row in rows[:7]] == [type(value) for value in values]
+
+
+def test_a_restart_replaces(store: Store, recorder: Recorder) -> None:
+    """An attempt that starts again at 0 hides all of the one before."""
+    play(store, recorder, [batch(steps=range(10), a=[1] * 10), batch(steps=[0, 1], attempt=2, writer="v", a=[2, 2])])
+    with store.read() as conn:
+        assert history.read_series(conn, "s-0", "a").values.tolist() == [2, 2]
+        assert conn.scalar(select(func.count()).select_from(series)) == 2
+
+
+def test_a_resume_continues(store: Store, recorder: Recorder) -> None:
+    """An attempt that goes on from a checkpoint keeps what is below it, for every key."""
+    first = batch(steps=range(10), a=[1] * 10, only_first=[1] * 10)
+    third = batch(steps=[4], attempt=3, writer="u", a=[3])
+    play(store, recorder, [first, batch(steps=[6, 7], attempt=2, writer="v", a=[2, 2]), third])
+    with store.read() as conn:
+        assert history.read_series(conn, "s-0", "a").values.tolist() == [1, 1, 1, 1, 3]
+        assert history.read_series(conn, "s-0", "only_first").steps.tolist() == [0, 1, 2, 3]
+        assert history.overviews(conn, ["s-0"], "a")["s-0"][:, 4].tolist() == [1, 1, 1, 1, 3]
+        assert history.sample(conn, "s-0", "a", 10)[:, 4].tolist() == [1, 1, 1, 1, 3]

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
+
+from besom.tracking.schema import HEAD, VERSION_TABLE, metadata
+from besom.tracking.store import Store, migrate
+
+
+def differences(conn: Connection) -> list[object]:
+    options = {"version_table": VERSION_TABLE, "compare_type": True, "compare_server_default": True}
+    return list(compare_metadata(MigrationContext.configure(conn, opts=options), metadata))
+
+
+def test_migrations_make_the_schema(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """From an empty database the revisions lead to exactly the tables of `schema.py`, silently."""
+    engine = create_engine(f"sqlite:///{tmp_path}/s.db")
+    with engine.begin() as conn:
+        migrate(conn)
+    with engine.begin() as conn:
+        assert differences(conn) == []
+        assert conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == HEAD
+    engine.dispose()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_new_store_equals_a_migrated_one(store: Store) -> None:
+    """Making the tables at once gives what the revisions give."""
+    with store.read() as conn:
+        assert differences(conn) == []
+        version = inspect(conn).get_columns(VERSION_TABLE)
+    assert [column["name"] for column in version] == ["version_num"]
+
+
+def test_head_is_the_last_revision() -> None:
+    """`schema.HEAD` names the newest script, and revisions sort as text."""
+    config = Config()
+    config.set_main_option("script_location", "besom.tracking:migrations")
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_current_head() == HEAD
+    names = [script.revision for script in scripts.walk_revisions()]
+    assert names == sorted(names, reverse=True)
+
+
+def test_migrating_a_current_store_changes_nothing(store: Store) -> None:
+    """The version table that a new store gets is alembic's own."""
+    with store.begin() as conn:
+        migrate(conn)
+        assert differences(conn) == []
+
+
+@pytest.mark.parametrize("table", metadata.tables.values(), ids=str)
+def test_tables_are_postgresql_too(table: object) -> None:
+    """Each table has a PostgreSQL form of 8-byte floats, bytes and 8-byte integers."""
+    written = str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[arg-type]
+    assert "BLOB" not in written
+    assert "SERIAL" not in written
