@@ -157,8 +157,9 @@ class Applying:
         if trial is None or event.attempt < trial["attempt"]:
             return
         same = event.token == trial["token"]
-        if same and trial["state"] == "running":
-            return
+        before = self._memory.attempts.get((run_id_of(event.sweep, event.number), event.attempt))
+        if same and (trial["state"] == "running" or (before and before["state"] == "preempted")):
+            return  # claimed before; what was handed back does not return
         changed: Row = {"params": json.dumps(event.params), "agent": event.agent, "token": event.token}
         changed.update(attempt=event.attempt, state="running", started=trial["started"] if same else self._at)
         if same:  # lost, then taken back by the same attempt

@@ -1,0 +1,48 @@
+# make help      what there is
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Also pins what builds the package, in pip's isolated environment.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help install demo test check package clean
+
+help:  ## Show the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing besom into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@echo "installing the tools for tests"
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed  ## Build .venv with besom in it
+
+demo: $(VENV)/installed  ## Run the example sweep: 24 trials on 2 agents, about a minute
+	@$(BIN)/besom demo
+
+test: $(VENV)/installed-dev  ## Run all tests
+	@.ci/packages redis-server=redis-server
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+check: $(VENV)/installed-dev package  ## Check format, lint and types, and that the built wheel works by itself
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy besom
+
+package: $(VENV)/installed-dev
+	@rm -rf build/package && mkdir -p build/package
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/package .
+	@$(PYTHON) -m venv build/package/venv
+	@build/package/venv/bin/python -m pip install --quiet build/package/besom-*.whl
+	@cd build/package && BESOM_HOME=$(CURDIR)/build/package/home ./venv/bin/python $(CURDIR)/tests/package_smoke.py
+	@rm -rf build/package
+
+clean:  ## Remove what was built
+	rm -rf $(VENV) build dist
