@@ -8,6 +8,8 @@ A reader takes its own version and the one before; any other is refused with bot
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -41,6 +43,7 @@ __all__ = [
     "encode",
     "read_event",
     "run_id_of",
+    "signature_of",
 ]
 
 VERSION = 1
@@ -92,6 +95,12 @@ class SweepSpec(Message):
     def path(self) -> str:
         """entity/project/id."""
         return f"{self.entity}/{self.project}/{self.id}"
+
+
+def signature_of(spec: SweepSpec, secret: str) -> str:
+    """HMAC of what agents execute for this sweep, by whoever knows `secret` (BESOM_SECRET)."""
+    executed = json.dumps([spec.id, spec.program, spec.command, spec.config.get("parameters")], sort_keys=True)
+    return hmac.new(secret.encode(), executed.encode(), hashlib.sha256).hexdigest()
 
 
 class Claim(Message):

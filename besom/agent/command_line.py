@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import os
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from besom.errors import ConfigError, UsageError
-from besom.messages import SweepSpec
+from besom.messages import SweepSpec, signature_of
 from besom.settings import Settings
 
 __all__ = ["DEFAULT_COMMAND", "check_allowed", "command_line", "sign"]
@@ -122,8 +121,7 @@ def sign(spec: SweepSpec, settings: Settings) -> str:
     """A signature of what would be executed, '' without BESOM_SECRET."""
     if settings.secret is None:
         return ""
-    executed = json.dumps([spec.id, spec.program, spec.command, spec.config.get("parameters")], sort_keys=True)
-    return hmac.new(settings.secret.get_secret_value().encode(), executed.encode(), hashlib.sha256).hexdigest()
+    return signature_of(spec, settings.secret.get_secret_value())
 
 
 def _is_signed(spec: SweepSpec, settings: Settings) -> bool:

@@ -18,7 +18,8 @@ from besom.messages import Batch, Claim, Event, encode
 __all__ = ["Appended", "Entry", "Journal", "entry_order"]
 
 KEEP_MS: Final = 60_000
-"""The journal is trimmed so far behind the store, for a Redis that loses its tail."""
+"""The journal is trimmed so far behind the store, for a Redis that loses its tail; sooner above KEEP_BYTES."""
+KEEP_BYTES: Final = 64_000_000
 
 
 class Entry(NamedTuple):
@@ -136,7 +137,9 @@ class Journal:
         newest, total = self._read[-1]
         horizon = _milliseconds(newest) - keep_ms
         trim = ""
-        while len(self._read) > 1 and _milliseconds(self._read[0][0]) < horizon:
+        while len(self._read) > 1 and (
+            _milliseconds(self._read[0][0]) < horizon or total - self._read[0][1] > KEEP_BYTES
+        ):
             trim = self._read.popleft()[0]
         flat = [part for (run, writer), seq in recorded.items() for part in (run, writer, seq)]
         self.connection.script("settle", epoch, newest, total, trim, len(recorded), *flat, *closed)

@@ -35,15 +35,15 @@ class Lead:
         self._holder = secrets.token_hex(8)
         self.epoch = 0
 
-    def hold(self) -> bool:
-        """Take or renew the lease; False while another holds it."""
-        epoch, *_ = self._connection.script("lead", self._holder, self._milliseconds, self._info, "hold")
+    def hold(self, known: int = 0) -> bool:
+        """Take or renew the lease; False while another holds it. The epoch is never below `known`, the store's."""
+        epoch, *_ = self._connection.script("lead", self._holder, self._milliseconds, self._info, "hold", known)
         self.epoch = int(epoch)
         return self.epoch > 0
 
     def leave(self) -> None:
         """Give the lease up, so that a stand-by need not wait for its end."""
-        self._connection.script("lead", self._holder, 0, "", "leave", patience=2)
+        self._connection.script("lead", self._holder, 0, "", "leave", 0, patience=2)
         self.epoch = 0
 
 

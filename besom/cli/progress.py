@@ -34,7 +34,7 @@ class Progress:
     def __init__(self, spec: SweepSpec, cap: int | None, console: Console | None = None) -> None:
         self._spec = spec
         self._cap = cap
-        self._console = console or Console(highlight=False)
+        self._console = console or Console(highlight=False, soft_wrap=True)
         self._live = Live(console=self._console, refresh_per_second=4) if self._console.is_terminal else None
         self._started = time.monotonic()
         self._first_end: tuple[float, int] | None = None
@@ -114,10 +114,11 @@ def show_best(sweep: ApiSweep, *, done: bool, count: int = 5) -> None:
     if not best:
         return
     metric = sweep.metric
-    names = [name for name, value in best[0]["params"].items() if not isinstance(value, dict)]
+    fixed = {name for name, parameter in sweep.config["parameters"].items() if set(parameter) <= {"value", "distribution"}}
+    names = [name for name, value in best[0]["params"].items() if name not in fixed and not isinstance(value, dict)]
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("trial", metric["name"] if metric else "value", *names):
-        table.add_column(name, justify="right" if name not in names else "left")
+        table.add_column(name, justify="right" if name not in names else "left", no_wrap=True)
     for trial in best:
         params = [_short(trial["params"].get(name)) for name in names]
         table.add_row(str(trial["number"]), f"{trial['value']:.6g}", *params)

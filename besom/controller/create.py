@@ -14,7 +14,7 @@ from besom.broker.connection import Connection
 from besom.broker.lead import read_leader
 from besom.broker.ledger import Ledger
 from besom.controller.sweep_config import SweepConfig, load
-from besom.messages import Metric, SweepSpec
+from besom.messages import Metric, SweepSpec, signature_of
 from besom.settings import Settings, read_settings
 from besom.tracking.init import new_id, shared_connection
 
@@ -68,6 +68,8 @@ def create_sweep(connection: Connection, config: SweepConfig, settings: Settings
         program=config.program,
         command=config.command,
     )
+    if settings.secret is not None:
+        spec = spec.model_copy(update={"signature": signature_of(spec, settings.secret.get_secret_value())})
     if not Ledger(connection).create(spec):
         return create_sweep(connection, config, settings)  # one id in 2.8e12 is taken
     if settings.redis_url is not None and not read_leader(connection).alive:

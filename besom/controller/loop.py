@@ -43,7 +43,7 @@ from besom.tracking.outcomes import (
 )
 from besom.tracking.reader import last_id
 from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store, StoreError
+from besom.tracking.store import Store, StoreError, get_meta, set_meta
 
 __all__ = ["Controller"]
 
@@ -51,6 +51,7 @@ log = logging.getLogger("besom")
 
 BLOCK_MS: Final = 50
 """The loop never waits longer."""
+_READ_COUNT: Final = 2000
 _TURN_TRIALS: Final = 1000
 _TURN_MS: Final = 2000
 _AGENTS_SECONDS: Final = 0.2
@@ -109,6 +110,8 @@ class Controller:
         self._clock = clock
         self._last = "0-0"
         self._epoch = 0
+        self._careful = 0
+        """Entries still to be applied one by one, after one of them has raised."""
         self._next: dict[str, float] = {}
 
     # ---- the loop
@@ -128,11 +131,17 @@ class Controller:
             except (BesomError, RedisError) as error:
                 log.error("%s; trying again", error)
                 stop.wait(0.5)
+            except Exception:  # a fault of ours in one entry must not stop the rest: find it and set it aside
+                log.exception("a turn of the loop failed; going on entry by entry")
+                self._epoch = 0
+                self._careful = _READ_COUNT
+                stop.wait(0.5)
         self.close()
 
     def close(self) -> None:
         """Give up the lease and end the planner."""
         self.planner.close()
+        self._reader.connection.redis.close()
         if self._epoch:
             try:
                 self._lead.leave()
@@ -144,7 +153,7 @@ class Controller:
         if not self._leading():
             threading.Event().wait(min(0.2, self.settings.controller_lease_seconds / 5))
             return False
-        entries = self._reader.read(self._last, count=2000, block_ms=block_ms)
+        entries = self._reader.read(self._last, count=1 if self._careful else _READ_COUNT, block_ms=block_ms)
         self._look_after_agents()
         after = _After()
         answers = self.planner.answers()
@@ -166,7 +175,7 @@ class Controller:
     def _leading(self) -> bool:
         if self._epoch and not self._every("lead", self.settings.controller_lease_seconds / 5):
             return True
-        if not self._lead.hold():
+        if not self._lead.hold(self._epoch or self._stored_epoch()):
             if self._epoch:
                 log.warning("another controller has taken over; standing by")
             self._epoch = 0
@@ -174,6 +183,10 @@ class Controller:
         if self._lead.epoch != self._epoch:
             self._take_over(self._lead.epoch)
         return True
+
+    def _stored_epoch(self) -> int:
+        with self.store.read() as conn:
+            return int(get_meta(conn, "epoch", "0"))
 
     def _take_over(self, epoch: int) -> None:
         client, keys = self.connection.redis, self.connection.keys
@@ -214,11 +227,28 @@ class Controller:
             events.append((entry.id, event))
             if isinstance(event, Batch):
                 after.runs[event.writer] = event.run
-        now = self._clock()
-        for outcome in self.recorder.apply(conn, events, now) + self.recorder.due(conn, now):
+        for outcome in self._recorded(conn, events):
             self._happened(outcome, after)
         if entries:
             self._last = entries[-1].id
+
+    def _recorded(self, conn: Any, events: list[tuple[str, Event]]) -> list[Outcome]:
+        now = self._clock()
+        if not self._careful:
+            return self.recorder.apply(conn, events, now) + self.recorder.due(conn, now)
+        self._careful -= 1
+        try:
+            with conn.begin_nested():
+                return self.recorder.apply(conn, events, now)
+        except BesomError:
+            raise
+        except Exception as error:
+            ((entry, event),) = events
+            log.exception("journal entry %s is set aside", entry)
+            self.recorder.forget()
+            self.recorder.reject(conn, entry, f"{type(error).__name__}: {error}", event.model_dump(mode="json"))
+            set_meta(conn, "last_id", entry)
+            return []
 
     def _happened(self, outcome: Outcome, after: _After) -> None:
         if isinstance(outcome, SweepAppeared):

@@ -21,6 +21,9 @@ from besom.tracking.schema import console, last
 __all__ = ["Batches", "Damaged", "Opened", "open_batch"]
 
 
+_Last = dict[tuple[str, str], Row]
+
+
 class Damaged(ValueError):
     """A batch whose columns do not fit together."""
 
@@ -68,8 +71,8 @@ class Batches:
 
     def __init__(self) -> None:
         self.series = Appender()
-        self._last: dict[tuple[str, str], Row] = {}
-        self._restarts: list[Row] = []
+        self._last: _Last = {}
+        self._restarts: list[tuple[_Last, Row]] = []
         self._console: list[Row] = []
 
     def forget(self) -> None:
@@ -99,24 +102,27 @@ class Batches:
 
     def restart(self, run: str, attempt: int, first_step: int) -> None:
         """Drop earlier attempts' last values from steps that this attempt hides."""
-        self._restarts.append({"b_run": run, "b_attempt": attempt, "b_step": first_step})
-        for (name, key), row in list(self._last.items()):
-            if name == run and row["attempt"] < attempt and (row["step"] or 0) >= first_step:
-                del self._last[name, key]
+        self._restarts.append((self._last, {"b_run": run, "b_attempt": attempt, "b_step": first_step}))
+        self._last = {}
 
     def flush(self, conn: Connection) -> None:
         """Write everything."""
         self.series.flush(conn)
-        if self._restarts:
-            hidden = func.coalesce(last.c.step, 0) >= bindparam("b_step")
-            older = last.c.attempt < bindparam("b_attempt")
-            conn.execute(delete(last).where(last.c.run == bindparam("b_run"), older, hidden), self._restarts)
-        for explicit in (0, 1):
-            if rows := [row for row in self._last.values() if row["explicit"] == explicit]:
-                conn.execute(_upsert_last(conn.dialect.name, explicit), rows)
+        hidden = func.coalesce(last.c.step, 0) >= bindparam("b_step")
+        older = last.c.attempt < bindparam("b_attempt")
+        for before, restarted in self._restarts:
+            _write_last(conn, before)
+            conn.execute(delete(last).where(last.c.run == bindparam("b_run"), older, hidden), restarted)
+        _write_last(conn, self._last)
         if self._console:
             conn.execute(insert(console), self._console)
         self._restarts, self._console, self._last = [], [], {}
+
+
+def _write_last(conn: Connection, pending: _Last) -> None:
+    for explicit in (0, 1):
+        if rows := [row for row in pending.values() if row["explicit"] == explicit]:
+            conn.execute(_upsert_last(conn.dialect.name, explicit), rows)
 
 
 def _upsert_last(dialect: str, explicit: int) -> Any:

@@ -294,7 +294,7 @@ def cut(entries: list[tuple[str, Event]], seed: random.Random) -> list[list[tupl
     return pieces
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32))
 def test_any_journal_may_be_read_again(tmp_path_factory: pytest.TempPathFactory, number: int) -> None:
     """Cut anywhere, rolled back between, by a new recorder, and all of it again from 0: the content is the same."""

@@ -1,4 +1,4 @@
--- The controller's lease. ARGV: namespace, holder, milliseconds, info (json), 'hold' or 'leave'.
+-- The controller's lease. ARGV: namespace, holder, milliseconds, info (json), 'hold' or 'leave', the store's epoch.
 -- Gives {epoch of the caller or 0, holder, info, milliseconds left}.
 local held = redis.call('HMGET', key.controller(), 'holder', 'epoch', 'until', 'info')
 local epoch, until_ms = tonumber(held[2] or '0'), tonumber(held[3] or '0')
@@ -6,11 +6,13 @@ if ARGV[5] == 'leave' then
   if held[1] == ARGV[2] then redis.call('HSET', key.controller(), 'until', '0', 'holder', '') end
   return {'0', '', '', '0'}
 end
-if held[1] ~= ARGV[2] then
-  if held[1] and held[1] ~= '' and until_ms > now then
+-- A Redis that lost its epoch must not fall behind the store, which would refuse every later controller.
+local known = tonumber(ARGV[6])
+if held[1] ~= ARGV[2] or epoch < known then
+  if held[1] ~= ARGV[2] and held[1] and held[1] ~= '' and until_ms > now then
     return {'0', held[1], held[4] or '', integer(until_ms - now)}
   end
-  epoch = epoch + 1
+  epoch = math.max(epoch, known) + 1
 end
 redis.call('HSET', key.controller(), 'holder', ARGV[2], 'epoch', integer(epoch),
   'until', integer(now + tonumber(ARGV[3])), 'info', ARGV[4])
