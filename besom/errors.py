@@ -24,6 +24,7 @@ __all__ = [
     "Fenced",
     "FinishedRun",
     "NotFound",
+    "StoreError",
     "StoreMismatch",
     "TrialCancelled",
     "TrialInterrupted",
@@ -68,6 +69,14 @@ class Unreachable(BesomError):
 
 class Fenced(BesomError):
     """This controller's epoch is over: another one has taken the lease."""
+
+
+class StoreError(BesomError):
+    """The store's database refuses: damaged, foreign, newer, full, read-only or gone."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"the store at {url}: {problem}")
+        self.url, self.problem = url, problem
 
 
 class StoreMismatch(BesomError):

@@ -63,7 +63,8 @@ class Unreadable(BesomError):
 class Message(BaseModel):
     """Base of all messages; an unknown key is a fault of the writer and refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built at first use: an agent needs few of them, and starts sooner.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Metric(Message):

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
 
 from besom.broker.connection import Connection
 from besom.broker.journal import Entry, Journal
@@ -27,7 +28,7 @@ from besom.broker.turns import Turn, Turns
 from besom.controller.planner import Planner
 from besom.controller.restart import check_journal, load_plans, rebuild_ledger
 from besom.controller.sweep_plan import Question, SweepPlan
-from besom.errors import BesomError, Fenced
+from besom.errors import BesomError, Fenced, StoreError
 from besom.messages import Batch, Event, Unreadable, read_event, run_id_of
 from besom.settings import Settings
 from besom.strategies import Params
@@ -43,7 +44,7 @@ from besom.tracking.outcomes import (
 )
 from besom.tracking.reader import last_id
 from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store, StoreError, get_meta, set_meta
+from besom.tracking.store import Store, get_meta, set_meta
 
 __all__ = ["Controller"]
 
@@ -51,7 +52,7 @@ log = logging.getLogger("besom")
 
 BLOCK_MS: Final = 50
 """The loop never waits longer."""
-_READ_COUNT: Final = 2000
+_READ_COUNT: Final = 500
 _TURN_TRIALS: Final = 1000
 _TURN_MS: Final = 2000
 _AGENTS_SECONDS: Final = 0.2
@@ -240,8 +241,8 @@ class Controller:
         try:
             with conn.begin_nested():
                 return self.recorder.apply(conn, events, now)
-        except BesomError:
-            raise
+        except (BesomError, DBAPIError):
+            raise  # not the entry's fault
         except Exception as error:
             ((entry, event),) = events
             log.exception("journal entry %s is set aside", entry)

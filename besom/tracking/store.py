@@ -20,11 +20,11 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, m
 from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError
 
 from besom.disk import private_folder, refuse_network_disk
-from besom.errors import BesomError, ConfigError, Fenced, Unreachable
+from besom.errors import ConfigError, Fenced, StoreError, Unreachable
 from besom.tracking.rows import save
 from besom.tracking.schema import HEAD, VERSION_TABLE, meta, metadata
 
-__all__ = ["Store", "StoreError", "get_meta", "migrate", "set_meta"]
+__all__ = ["Store", "get_meta", "migrate", "set_meta"]
 
 _PRAGMAS = (
     "PRAGMA busy_timeout=10000",
@@ -34,14 +34,6 @@ _PRAGMAS = (
     "PRAGMA cache_size=-32768",
     "PRAGMA journal_size_limit=67108864",
 )
-
-
-class StoreError(BesomError):
-    """The store's database refused: damaged, foreign, newer, full, read-only or gone."""
-
-    def __init__(self, url: str, problem: str) -> None:
-        super().__init__(f"the store at {url}: {problem}")
-        self.url, self.problem = url, problem
 
 
 class Store:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from besom.tracking.api import Api
+from besom.tracking.api import ApiRun
 from tests.e2e.processes import House, wait_until
 
 __all__ = ["Line", "check", "lines", "started"]
@@ -86,13 +86,14 @@ def check(
         assert sum(counts.values()) == len(rows), "each trial counted once"
         assert set(counts) <= FINAL, f"trials without an end: {counts}"
         assert states == {number: "crashed" if number in crashed else "finished" for number in states}
-        assert [run["number"] for run in found.runs] == sorted(states), "one run for each trial"
+        runs = found.runs
+        assert [run["number"] for run in runs] == sorted(states), "one run for each trial"
         if trials is not None:
             assert len(rows) == trials
         if grid is not None:
             _check_grid(rows, grid)
         _check_attempts(rows, lines(house, sweep))
-        _check_points(api, sweep, rows, lines(house, sweep, "step"), acknowledged)
+        _check_points(runs, lines(house, sweep, "step"), acknowledged)
     finally:
         api.close()
     _check_redis(house, sweep)
@@ -122,34 +123,24 @@ def _check_attempts(rows: Sequence[Mapping[str, Any]], written: Sequence[Line]) 
             assert row["attempt"] in ends[number], f"trial {number}: the attempt that counts never ended"
 
 
-def _check_points(
-    api: Api,
-    sweep: str,
-    rows: Sequence[Mapping[str, Any]],
-    steps: Sequence[Line],
-    acknowledged: Collection[tuple[int, int]],
-) -> None:
+def _check_points(runs: Sequence[ApiRun], steps: Sequence[Line], acknowledged: Collection[tuple[int, int]]) -> None:
     """Points come out in order, once: all of the attempt that counts, and those before it that Redis had taken."""
     written: dict[int, set[tuple[int, int]]] = defaultdict(set)
     for line in steps:
         written[line.number].add((line.step, line.attempt))
-    for row in rows:
-        number, last = row["number"], row["attempt"]
-        read = [(point["_step"], point["attempt"]) for point in _history(api, sweep, number)]
+    for run in runs:
+        number, last = run["number"], run["attempt"]
+        points = list(run.scan_history())
+        read = [(point["_step"], point["attempt"]) for point in points]
         at = [step for step, _ in read]
         assert at == sorted(set(at)), f"trial {number}: points out of order, or twice: {read}"
+        assert [point["loss"] for point in points] == at, f"trial {number}: other values than were logged"
         assert set(read) <= written[number], f"trial {number}: points that nobody logged: {read}"
-        if row["state"] == "finished":
+        if run.state == "finished":
             wanted = sorted(point for point in written[number] if point[1] == last)
-            assert read[-len(wanted) :] == wanted, f"trial {number}: {read} does not end with {wanted}"
+            assert read[len(read) - len(wanted) :] == wanted, f"trial {number}: {read} does not end with {wanted}"
         lost = {step for trial, step in acknowledged if trial == number} - set(at)
         assert not lost, f"trial {number}: Redis had taken the points at {lost}"
-
-
-def _history(api: Api, sweep: str, number: int) -> list[dict[str, Any]]:
-    points = list(api.run(f"{sweep}-{number}").scan_history())
-    assert all(point["loss"] == point["_step"] for point in points)
-    return points
 
 
 def _check_redis(house: House, sweep: str) -> None:

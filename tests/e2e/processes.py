@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from besom.broker.connection import Connection
+from besom.broker.lead import read_leader
 from besom.broker.ledger import Ledger
 from besom.controller.create import create_sweep
 from besom.controller.sweep_config import parse
@@ -199,6 +200,11 @@ class House:
     def state(self, sweep: str) -> str | None:
         """The sweep's state in Redis."""
         return Ledger(self.connection).state(sweep)
+
+    def leader(self) -> int | None:
+        """Process id of the controller that works."""
+        leader = read_leader(self.connection)
+        return leader.info["pid"] if leader.alive else None
 
     def finishes(self, sweep: str, seconds: float = 60.0) -> None:
         """Wait until the sweep is over."""

@@ -23,6 +23,7 @@ _STEPS = int(os.environ.get("TRAIN_STEPS", "1"))
 _STEP_SECONDS = float(os.environ.get("TRAIN_STEP_SECONDS", "0"))
 _HOLD = Path(os.environ.get("TRAIN_HOLD", "/nonexistent"))
 _RESUME = "TRAIN_RESUME" in os.environ
+_POISON = os.environ.get("TRAIN_POISON", "none")
 _COMMAND = "BESOM_TRIAL" in os.environ
 
 
@@ -41,11 +42,11 @@ def note(what: str, run: besom.Run, **more: Any) -> None:
 
 
 def train() -> None:
-    """Log TRAIN_STEPS points; before the last one wait for as long as TRAIN_HOLD is a file."""
+    """Log TRAIN_STEPS points; before the last one wait while TRAIN_HOLD is a file. With x = TRAIN_POISON kill the agent."""
     pause = threading.Event()
     with besom.init() as run:
         note("start", run)
-        if run.config.get("poison"):
+        if str(run.config["x"]) == _POISON:
             os.kill(os.getppid(), 9) if _COMMAND else os._exit(9)
             pause.wait(30)
         first = _STEPS * (run.attempt - 1) if _RESUME else 0

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from besom.errors import StoreError
 from besom.messages import AttemptLost, AttemptReleased, Batch, Event, RunBeat, SweepRemoved, SweepStateSet
 from besom.tracking import history, reader
 from besom.tracking.outcomes import (
@@ -21,7 +22,7 @@ from besom.tracking.outcomes import (
     TrialTaken,
 )
 from besom.tracking.recorder import GRACE_SECONDS, Recorder
-from besom.tracking.store import Store, StoreError
+from besom.tracking.store import Store
 
 from .stories import batch, claimed, content, created, ended, finished, play, spec, started
 

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import select, text
 
 from besom import disk
-from besom.errors import ConfigError, Fenced, Unreachable
+from besom.errors import ConfigError, Fenced, StoreError, Unreachable
 from besom.tracking.schema import HEAD, VERSION_TABLE, meta
-from besom.tracking.store import Store, StoreError, get_meta, set_meta
+from besom.tracking.store import Store, get_meta, set_meta
 
 
 def test_a_new_store_is_private(tmp_path: Path) -> None:
