@@ -82,6 +82,28 @@ _HOMES = {
 }  # fmt: skip
 
 
+class _BeforeInit:
+    """What `besom.config` is before init(): to look at it is harmless (`help(besom)`, `import *`), to use it is not."""
+
+    def __init__(self, name: str) -> None:
+        self.__dict__["_name"] = name
+
+    def __repr__(self) -> str:
+        return f"<besom.{self._name}: call besom.init() first>"
+
+    def _refuse(self, *_: Any) -> Any:
+        from besom.errors import UsageError
+
+        raise UsageError(f"call besom.init() before besom.{self._name}")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._refuse()
+
+    __getitem__ = __setitem__ = __delitem__ = __contains__ = __iter__ = __len__ = __setattr__ = __delattr__ = _refuse
+
+
 class _Besom(ModuleType):
     """The module's class: names that are rooms and public at once, or that change with the active run."""
 
@@ -109,17 +131,25 @@ class _Besom(ModuleType):
     @property
     def run(self) -> Any:
         """The active run, or None."""
-        return self.__dict__.get("run") or _import("besom.tracking.init", "active_run")()
+        if "run" in self.__dict__:
+            return self.__dict__["run"]
+        return _import("besom.tracking.init", "active_run")()
 
     @property
     def config(self) -> Any:
         """The active run's config."""
-        return self.__dict__.get("config") or _import("besom.tracking.init", "needed_run")("besom.config").config
+        return self._of_run("config")
 
     @property
     def summary(self) -> Any:
         """The active run's summary."""
-        return self.__dict__.get("summary") or _import("besom.tracking.init", "needed_run")("besom.summary").summary
+        return self._of_run("summary")
+
+    def _of_run(self, name: str) -> Any:
+        if name in self.__dict__:
+            return self.__dict__[name]
+        run = self.run
+        return _BeforeInit(name) if run is None else getattr(run, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Python binds an imported room over the public function of the same name; a test's patch is kept.

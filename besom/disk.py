@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ from besom.errors import ConfigError, Unreachable
 __all__ = ["boot_id", "host_id", "private_folder", "refuse_network_disk", "write_private"]
 
 _NETWORK: Final = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "lustre", "beegfs", "gpfs", "afs", "ceph"}
+    "nfs nfs4 cifs smb3 smbfs lustre beegfs gpfs afs ceph glusterfs 9p fuse.sshfs fuse.ceph fuse.ceph-fuse "
+    "fuse.glusterfs fuse.gcsfuse fuse.s3fs fuse.rclone".split()
 )
 
 
@@ -32,7 +34,7 @@ def boot_id() -> str:
 
 
 def private_folder(path: Path) -> Path:
-    """The folder, made if need be, closed to other users.
+    """The folder; one that is made is closed to other users, one that is there keeps its mode.
 
     Raises:
         Unreachable: it cannot be made; names it and the reason.
@@ -51,6 +53,8 @@ def write_private(path: Path, content: Mapping[str, Any] | str) -> None:
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     scratch.replace(path)
 
 
@@ -79,8 +83,8 @@ def _file_system(path: Path) -> str:
         return ""
     best = ("", "")
     for line in mounts:
-        _, point, kind, *_ = line.split()
-        point = point.replace("\\040", " ")
+        _, point, kind = line.split()[:3]
+        point = re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), point)  # a space is written \040
         if place.is_relative_to(point) and len(point) >= len(best[0]):
             best = (point, kind)
     return best[1]

@@ -14,7 +14,7 @@ import json
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgpack
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from besom.errors import BesomError
 
@@ -42,6 +42,7 @@ __all__ = [
     "Unreadable",
     "encode",
     "read_event",
+    "read_spec",
     "run_id_of",
     "signature_of",
 ]
@@ -50,8 +51,17 @@ VERSION = 1
 
 SweepState = Literal["pending", "running", "paused", "stopping", "finished", "cancelled"]
 TrialState = Literal["queued", "running", "finished", "failed", "crashed", "stopped", "cancelled"]
+
+
+def _from_json(value: object) -> object:
+    try:
+        return json.loads(value) if isinstance(value, str | bytes) else value
+    except RecursionError:
+        raise ValueError("JSON nested too deep") from None
+
+
 # A field that is JSON text on the wire.
-_FromJson = BeforeValidator(lambda value: json.loads(value) if isinstance(value, str | bytes) else value)
+_FromJson = BeforeValidator(_from_json)
 
 ACTIVE_SWEEP_STATES: frozenset[str] = frozenset({"pending", "running", "paused", "stopping"})
 
@@ -91,6 +101,13 @@ class SweepSpec(Message):
     command: tuple[str, ...] | None = None
     signature: str = ""
     """HMAC of what would be executed, by whoever knows BESOM_SECRET."""
+
+    @field_validator("version")
+    @classmethod
+    def _known(cls, version: int) -> int:
+        if not _is_known(version):
+            raise ValueError(_foreign(version))
+        return version
 
     @property
     def path(self) -> str:
@@ -210,7 +227,11 @@ class RunStarted(Event):
     """msgpack map: project, entity, name, group, job_type, tags, notes, config, program, host."""
 
     def info(self) -> dict[str, Any]:
-        """The decoded body."""
+        """The decoded body.
+
+        Raises:
+            Unreadable: the bytes are no msgpack map.
+        """
         return _unpack(self.body)
 
 
@@ -243,8 +264,15 @@ class Batch(Event):
     body: bytes
 
     def columns(self) -> BatchBody:
-        """The decoded body."""
-        return BatchBody(**_unpack(self.body))
+        """The decoded body.
+
+        Raises:
+            Unreadable: the bytes are no such body.
+        """
+        try:
+            return BatchBody.model_validate(_unpack(self.body))
+        except ValidationError as error:
+            raise _unreadable(self.kind, error) from None
 
 
 class BatchBody(Message):
@@ -295,25 +323,53 @@ def read_event(fields: dict[bytes, bytes]) -> Event:
     Raises:
         Unreadable: unknown kind, foreign version, or a field that does not fit.
     """
-    version = int(fields.get(b"v", b"0") or 0)
-    if version not in (VERSION, VERSION - 1) or version < 1:
-        raise Unreadable(f"a message of version {version}, this besom reads version {VERSION}; upgrade the older side")
-    kind = _KINDS.get(fields.get(b"kind", b"").decode())
+    text = fields.get(b"v", b"0").decode("ascii", "replace")
+    version = int(text) if text.isdigit() and len(text) < 10 else text
+    if not isinstance(version, int) or not _is_known(version):
+        raise Unreadable(_foreign(version))
+    kind = _KINDS.get(fields.get(b"kind", b"").decode("utf-8", "replace"))
     if kind is None:
         raise Unreadable(f"unknown kind of message {fields.get(b'kind')!r}")
     values: dict[str, Any] = {}
     for name, value in fields.items():
         if name not in (b"kind", b"v", b"total"):
-            values[name.decode()] = value if name == b"body" else value.decode("utf-8", "replace")
+            values[name.decode("utf-8", "replace")] = value if name == b"body" else value.decode("utf-8", "replace")
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise Unreadable(f"{kind.kind}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        raise _unreadable(kind.kind, error) from None
+
+
+def read_spec(text: bytes | str) -> SweepSpec:
+    """The sweep in a sweep's hash.
+
+    Raises:
+        Unreadable: foreign version, or a field that does not fit.
+    """
+    try:
+        return SweepSpec.model_validate_json(text)
+    except ValidationError as error:
+        raise _unreadable("sweep", error) from None
+
+
+def _is_known(version: int) -> bool:
+    return version >= 1 and version in (VERSION, VERSION - 1)
+
+
+def _foreign(version: object) -> str:
+    return f"a message of version {version}, this besom reads version {VERSION}; upgrade the older side"
+
+
+def _unreadable(kind: str, error: ValidationError) -> Unreadable:
+    problem = error.errors()[0]
+    return Unreadable(f"{kind}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}")
 
 
 def _unpack(body: bytes) -> dict[str, Any]:
     try:
-        return dict(msgpack.unpackb(body))
+        content = msgpack.unpackb(body)
     except (ValueError, msgpack.UnpackException) as error:
         raise Unreadable(f"a body that is not msgpack: {error}") from None
+    if not isinstance(content, dict):
+        raise Unreadable(f"a body that is no map but {type(content).__name__}")
+    return content

@@ -21,7 +21,7 @@ OnSignal = Literal["finish", "release"]
 class Settings(BaseSettings):
     """One field for each BESOM_* variable; times in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="BESOM_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="BESOM_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     redis_url: SecretStr | None = None
     """Redis to use; unset means the service with its embedded Redis."""
@@ -29,16 +29,16 @@ class Settings(BaseSettings):
     """Prefix of every key, so that teams may share a Redis."""
     home: Path = Field(default_factory=lambda: Path.home() / ".local" / "share" / "besom")
     """Folder of the service, the default store and the spools; on a local disk."""
-    store: str | None = None
+    store: str | None = Field(None, repr=False)  # its URL may hold a password
     """Database URL or SQLite path of the controller; unset means `besom.db` in `home`."""
     project: str | None = None
     entity: str | None = None
     dir: Path = Path()
     """Where trial directories are made, under `besom-runs/`."""
-    lease_seconds: float = Field(30.0, gt=0.05)
+    lease_seconds: float = Field(30.0, gt=0.05, allow_inf_nan=False)
     """How long a claimed trial stays its agent's without a beat."""
-    controller_lease_seconds: float = Field(5.0, gt=0.05)
-    kill_delay_seconds: float = Field(2.0, ge=0)
+    controller_lease_seconds: float = Field(5.0, gt=0.05, allow_inf_nan=False)
+    kill_delay_seconds: float = Field(2.0, ge=0, allow_inf_nan=False)
     """Between SIGTERM and SIGKILL of a command trial."""
     journal_limit_mb: int = Field(256, gt=0)
     """Unread journal above which log batches are refused and writers spool."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
@@ -24,6 +25,9 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
+    ClusterDownError,
+    InvalidResponse,
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
@@ -46,23 +50,39 @@ BLOCK_SECONDS: Final = 5.0
 """No blocking read waits longer, so that a dead connection is noticed."""
 
 _TRANSIENT = (
-    RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError, TryAgainError, OSError,
+    RedisConnectionError, RedisTimeoutError, BusyLoadingError, ClusterDownError, ReadOnlyError, OutOfMemoryError,
+    TryAgainError, OSError,
 )  # fmt: skip
-_TRANSIENT_REPLIES = ("MISCONF", "OOM", "LOADING", "READONLY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS")
+# At the start; after a pipeline's "... caused error: "; after the "...: -" that Redis before 7 puts around a script's.
+_TRANSIENT_REPLY = re.compile(
+    r"(?:^|error: |: -)(?:MISCONF|OOM|LOADING|READONLY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|NOREPLICAS|BUSY)\b"
+)
 _SCHEMES = ("redis", "rediss", "unix")
 _URL_SHAPE = "write redis://[user:password@]host:port/db, rediss://… for TLS, or unix:///path/to/socket"
 
 
 def redact(url: str) -> str:
     """The URL without its password, fit for messages."""
+    parts = _split(url)
+    if parts is None:
+        return "(a URL that cannot be read)"
+    if parts.scheme == "unix":
+        return f"unix://{parts.path}"
+    if not parts.netloc:
+        return url.partition("?")[0]
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+
+
+def _split(url: str) -> SplitResult | None:
+    """Its parts; None when they cannot be told apart, so that any of them may hold the password."""
     try:
         parts = urlsplit(url)
-        if parts.scheme == "unix":
-            return f"unix://{parts.path}"
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path.rstrip('/')}"
+        _ = parts.port
     except ValueError:
-        return "(a URL that cannot be read)"
+        return None
+    # An "@" behind the host: a "/", "?" or "#" that should have been percent-encoded cut the password in two.
+    torn = "@" in url.removeprefix(f"{parts.scheme}://{parts.netloc}")
+    return None if torn and not (parts.scheme == "unix" and not parts.netloc) else parts
 
 
 def check_url(url: str) -> str:
@@ -72,14 +92,21 @@ def check_url(url: str) -> str:
         ConfigError: the message never shows a password.
     """
     shown = redact(url)
-    parts = urlsplit(url) if "(" not in shown else None
+    parts = _split(url)
     if parts is None or parts.scheme not in _SCHEMES:
         raise ConfigError(f"the Redis URL {shown!r} cannot be: {_URL_SHAPE}")
+    if parts.scheme == "unix" and not parts.path:
+        raise ConfigError(f"the Redis URL {shown!r} names no socket: {_URL_SHAPE}")
     if parts.scheme != "unix" and not parts.hostname:
         raise ConfigError(f"the Redis URL {shown!r} names no host: {_URL_SHAPE}")
     database = parts.path.strip("/")
     if parts.scheme != "unix" and database and not database.isdigit():
         raise ConfigError(f"the Redis URL {shown!r} ends in {database!r}, which is no database number: {_URL_SHAPE}")
+    try:
+        client = _client(url)
+        client.connection_pool.make_connection()  # connects to nothing yet
+    except (TypeError, ValueError, redis.exceptions.RedisError) as error:
+        raise ConfigError(f"the Redis URL {shown!r} has an option that cannot be: {error}") from None
     return url
 
 
@@ -88,7 +115,7 @@ def is_transient(error: Exception) -> bool:
     if isinstance(error, AuthenticationError | AuthorizationError):
         return False
     return isinstance(error, _TRANSIENT) or (
-        isinstance(error, ResponseError) and str(error).startswith(_TRANSIENT_REPLIES)
+        isinstance(error, ResponseError) and _TRANSIENT_REPLY.search(str(error)) is not None
     )
 
 
@@ -164,7 +191,7 @@ class Connection:
         """`action()`, repeated through an outage of at most `patience` seconds.
 
         Raises:
-            Unreachable: it lasted longer, or Redis refuses the user or password.
+            Unreachable: it lasted longer, Redis refuses the user or password, or what answers is no Redis.
         """
         patience = self.patience if patience is None else patience
         deadline = time.monotonic() + patience
@@ -172,8 +199,10 @@ class Connection:
         while True:
             try:
                 result = action()
-            except (AuthenticationError, AuthorizationError) as error:
+            except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
                 raise Unreachable(f"Redis at {self.shown} refuses this user or password: {error}") from None
+            except InvalidResponse:
+                raise Unreachable(f"what answers at {self.shown} is no Redis server") from None
             except Exception as error:
                 if not is_transient(error):
                     raise

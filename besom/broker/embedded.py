@@ -6,7 +6,9 @@ The binary is redis-server or valkey-server on PATH, else the one inside redisli
 
 from __future__ import annotations
 
+import fcntl
 import os
+import queue
 import secrets
 import shutil
 import signal
@@ -15,7 +17,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import redis
 
@@ -31,10 +34,15 @@ __all__ = ["EmbeddedRedis", "find_server"]
 _SOCKET_LIMIT: Final = 100
 """Longest path of a unix socket that all systems take."""
 
+_START_SECONDS: Final = 30.0
+"""How long a server may take: to load a large AOF, or for the one before it to end."""
+
+_POLL_SECONDS: Final = 0.02
+
 _CONFIG: Final = """\
 {listen}
 requirepass {password}
-dir "{folder}"
+dir {folder}
 appendonly yes
 appendfsync everysec
 save ""
@@ -82,7 +90,7 @@ class EmbeddedRedis:
         """Where clients connect, password included."""
         if self._port:
             return f"redis://:{self._password}@127.0.0.1:{self._port}/0"
-        return f"unix://:{self._password}@{self._socket.absolute()}?db=0"
+        return f"unix://:{self._password}@{quote(str(self._socket.absolute()))}?db=0"
 
     def start(self) -> None:
         """Start the server and wait until it answers.
@@ -93,22 +101,60 @@ class EmbeddedRedis:
         if self.binary is None:
             from besom.broker.fake_redis import FakeRedisServer  # heavy, and seldom needed
 
+            self._find_port()
             self._fake = FakeRedisServer(self._port, self._password)
             return
+        with (self.folder / "redis.lock").open("a") as lock, (self.folder / "redis.log").open("wb") as log:
+            self._wait_for_the_one_before(lock)
+            self._find_port()
+            self._process = self._spawn([self.binary, str(self._write_config())], lock, log)
+        self._wait_until_ready()
+
+    def _write_config(self) -> Path:
         listen = (
             f"bind 127.0.0.1\nport {self._port}"
             if self._port
-            else f"port 0\nunixsocket {self._socket.absolute()}\nunixsocketperm 700"
+            else f"port 0\nunixsocket {_quoted(self._socket.absolute())}\nunixsocketperm 700"
         )
         config = self.folder / "redis.conf"
-        write_private(config, _CONFIG.format(listen=listen, password=self._password, folder=self.folder.absolute()))
-        with (self.folder / "redis.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-S", "-E", launcher.__file__, "bound", str(int(signal.SIGTERM)), str(os.getpid()),
-                 self.binary, str(config)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        folder = _quoted(self.folder.absolute())
+        write_private(config, _CONFIG.format(listen=listen, password=self._password, folder=folder))
+        return config
+
+    def _wait_for_the_one_before(self, lock: IO[str]) -> None:
+        # Two servers on one file would damage it, and the older one takes the socket away when it ends. The lock is
+        # inherited by the server, so that it is held until that process is gone, whatever became of its parent.
+        pause = threading.Event()
+        for _ in range(int(_START_SECONDS / _POLL_SECONDS)):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pause.wait(_POLL_SECONDS)
+            else:
+                return
+        raise Unreachable(f"another Redis server still runs in {self.folder}")
+
+    def _find_port(self) -> None:
+        # The port is kept over restarts, unless somebody else has taken it meanwhile.
+        if self._port and not _is_free(self._port):
+            self._port = _free_port()
+            write_private(self.folder / "port", str(self._port))
+
+    def _spawn(self, command: list[str], lock: IO[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        # "Bound" means to the thread that forks; so that thread lives as long as the server, whoever calls start().
+        started: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+        bound = [sys.executable, "-S", "-E", launcher.__file__, "bound", str(int(signal.SIGTERM)), str(os.getpid())]
+
+        def keep() -> None:
+            process = subprocess.Popen(
+                bound + command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                pass_fds=(lock.fileno(),),
             )  # fmt: skip
-        self._wait_until_ready()
+            started.put(process)
+            process.wait()
+
+        threading.Thread(target=keep, name="besom-redis", daemon=True).start()
+        return started.get(timeout=_START_SECONDS)
 
     def running(self) -> bool:
         """Whether the server still lives."""
@@ -132,13 +178,13 @@ class EmbeddedRedis:
         assert self._process is not None
         pause = threading.Event()
         client = redis.Redis.from_url(self.url)
-        for _ in range(1500):  # loading a large AOF takes a while: 30 s
+        for _ in range(int(_START_SECONDS / _POLL_SECONDS)):
             if self._process.poll() is not None:
                 break
             try:
                 client.ping()
             except redis.exceptions.RedisError:
-                pause.wait(0.02)
+                pause.wait(_POLL_SECONDS)
             else:
                 client.close()
                 return
@@ -152,6 +198,22 @@ class EmbeddedRedis:
         if not path.exists():
             write_private(path, fresh)
         return path.read_text().strip()
+
+
+def _quoted(path: Path) -> str:
+    """As Redis' configuration wants it."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def _free_port() -> int:

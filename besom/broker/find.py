@@ -11,7 +11,8 @@ from besom.messages import SweepSpec
 
 __all__ = ["Address", "find_sweep", "read_address"]
 
-_PART = re.compile(r"^[^/\s:;,#?'\"\x00-\x1f]{1,128}$")
+_ID = re.compile(r"[^/\s:;,#?'\"\x00-\x1f]{1,128}")
+_NAME = re.compile(r"[^/#?%:\x00-\x1f]{1,128}")  # what a sweep config allows as project and entity
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def read_address(text: object, what: str = "sweep") -> Address:
     if not isinstance(text, str):
         raise UsageError(f"{text!r} is not {shape}")
     parts = text.strip().split("/")
-    if len(parts) > 3 or not all(_PART.match(part) for part in parts):
+    if len(parts) > 3 or not _ID.fullmatch(parts[-1]) or not all(_NAME.fullmatch(part) for part in parts[:-1]):
         raise UsageError(f"{text!r} is not {shape}")
     return Address(parts[-1], parts[-2] if len(parts) > 1 else "", parts[-3] if len(parts) > 2 else "")
 

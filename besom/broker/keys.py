@@ -25,7 +25,7 @@ KEYS: dict[str, str] = {
     # journal
     "journal": "journal",  # stream: what happened and is not in the store
     "journal_state": "journal:state",  # hash: id, total (bytes ever written), read (bytes), last_id (recorded)
-    "writers": "writers:{}",  # hash of a run: "sent <writer>", "kept <writer>": its last batch in the journal, in the store
+    "writers": "writers:{}",  # hash of a run: "sent <writer>", "kept <writer>": last batch in the journal, in the store
     # controller and service
     "controller": "controller",  # hash: holder, epoch, until (ms), info (json)
     "service": "service",  # hash: nonce, down (asked to end), active (ms of the last client)

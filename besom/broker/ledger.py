@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from besom.broker.connection import Connection, to_json
-from besom.messages import Claim, SweepSpec, SweepState
+from besom.messages import Claim, SweepSpec, SweepState, read_spec
 
 __all__ = ["CRASH_LIMIT", "Ending", "Ledger", "Reply", "Verdict"]
 
@@ -60,16 +60,26 @@ class Ledger:
         return verdict.decode(), before.decode()
 
     def spec(self, sweep: str) -> SweepSpec | None:
-        """The sweep with this id, or None."""
+        """The sweep with this id, or None.
+
+        Raises:
+            Unreadable: another version of besom wrote it.
+        """
         key = self.keys.sweep(sweep)
         held = self.connection.call(lambda: self.connection.redis.hget(key, "spec"))
-        return None if held is None else SweepSpec.model_validate_json(held)
+        return None if held is None else read_spec(held)
 
     def state(self, sweep: str) -> str | None:
         """The sweep's state, or None."""
         key = self.keys.sweep(sweep)
         held = self.connection.call(lambda: self.connection.redis.hget(key, "state"))
         return None if held is None else held.decode()
+
+    def running(self, sweep: str) -> int:
+        """How many of its trials are with an agent."""
+        key = self.keys.leases()
+        members = self.connection.call(lambda: self.connection.redis.zrange(key, 0, -1))
+        return sum(member.decode().rpartition(":")[0] == sweep for member in members)
 
     # ---- what agents call
 
@@ -145,6 +155,19 @@ class Ledger:
         for part in _chunks(trials) or [[]]:
             flat = [field for trial in part for field in trial]
             self.connection.script("restore", epoch, spec.id, spec.model_dump_json(), state, *flat)
+
+    def states(self) -> dict[str, str]:
+        """The state of every sweep in Redis."""
+        client = self.connection.redis
+
+        def read() -> dict[str, str]:
+            sweeps = [sweep.decode() for sweep in client.zrange(self.keys.sweeps(), 0, -1)]
+            with client.pipeline(transaction=False) as pipe:
+                for sweep in sweeps:
+                    pipe.hget(self.keys.sweep(sweep), "state")
+                return {sweep: (state or b"").decode() for sweep, state in zip(sweeps, pipe.execute(), strict=True)}
+
+        return self.connection.call(read)
 
     def alive(self, sweep: str) -> set[int]:
         """Numbers of the trials that Redis holds."""

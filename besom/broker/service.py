@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import redis
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from besom import launcher
 from besom.broker.connection import Connection
@@ -66,7 +66,7 @@ class Service:
         """
         try:
             info = ServiceInfo.model_validate_json(self.info_file.read_text(encoding="utf-8"))
-        except (OSError, ValidationError):
+        except (OSError, ValueError):  # none, half a file, or no text at all
             return None
         if info.host != host_id():
             raise ConfigError(
@@ -85,7 +85,7 @@ class Service:
             return info
         private_folder(self.home)
         with self._lock("start.lock"):
-            return self.find() or self._start()
+            return self.find() or self._await_running() or self._start()
 
     def revive(self) -> None:
         """Called when its Redis does not answer: start it again, at most once a second.
@@ -134,6 +134,20 @@ class Service:
         finally:
             client.close()
         return nonce is not None and bool(nonce.decode() == info.nonce)
+
+    def _await_running(self) -> ServiceInfo | None:
+        """One that is there but does not answer: it starts, ends, or starts its Redis again. None once it is gone."""
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._gone():
+            if (info := self.find()) is not None:
+                return info
+            if time.monotonic() > deadline:
+                raise Unreachable(
+                    f"a service runs for {self.home} but does not answer in namespace {self.settings.namespace!r}; "
+                    f"see {self.log_file}, or end it with: besom down"
+                )
+            threading.Event().wait(_POLL_SECONDS)
+        return None
 
     def _start(self) -> ServiceInfo:
         self.error_file.unlink(missing_ok=True)

@@ -14,8 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError, ResponseError
 from rq import Queue
 from rq.exceptions import DequeueTimeout
 from rq.job import Job
@@ -23,7 +22,7 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 from rq.worker import SimpleWorker
 
-from besom.broker.connection import BLOCK_SECONDS, Connection
+from besom.broker.connection import BLOCK_SECONDS, Connection, is_transient
 from besom.errors import BesomError
 
 __all__ = ["ENTRY", "Turn", "TurnQueue", "TurnWorker", "Turns", "UnexpectedJob"]
@@ -38,6 +37,9 @@ _TURN_SECONDS: Final = 3600
 
 _POLL_SECONDS: Final = 0.05
 """Between two looks at a server whose BLMOVE does not block (fakeredis)."""
+
+_REFUSED_SECONDS: Final = 1.0
+"""Before the next try at a server that refuses to give a turn."""
 
 
 class UnexpectedJob(BesomError):
@@ -135,7 +137,9 @@ class Turns:
         ]
         try:
             queue.enqueue_many(data)
-        except (RedisConnectionError, RedisTimeoutError) as error:
+        except RedisError as error:
+            if not is_transient(error):
+                raise
             log.debug("turns not given: %s", error)
 
     def clear(self, sweep: str) -> None:
@@ -162,6 +166,7 @@ class TurnWorker(SimpleWorker):
     queue_class = TurnQueue
     job_class = TurnJob
     death_penalty_class = TimerDeathPenalty
+    connection_timeout = int(BLOCK_SECONDS) + 5  # RQ would raise the connection's to 415 s
 
     def __init__(self, connection: Connection, sweep: str) -> None:
         self._turn: Turn | None = None
@@ -177,6 +182,15 @@ class TurnWorker(SimpleWorker):
                 self.queues, max(1, int(seconds)), self.connection, job_class=TurnJob, serializer=JSONSerializer
             )
         except DequeueTimeout:
+            return None
+        except ResponseError as error:  # memory or disk full, or a key of another type: not at once again
+            log.warning("no turn from %s: %s", self.queues[0].name, error)
+            threading.Event().wait(_REFUSED_SECONDS)
+            return None
+        except Exception as error:  # an id or a hash that RQ cannot read; it is out of the queue by now
+            if is_transient(error):
+                raise
+            log.warning("refused: a job that cannot be read (%s)", type(error).__name__)
             return None
         if found is not None:
             self.execute_job(*found)

@@ -13,7 +13,6 @@ import os
 import socket
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -24,11 +23,13 @@ from besom.broker.connection import Connection
 from besom.broker.journal import Entry, Journal
 from besom.broker.lead import Lead
 from besom.broker.ledger import Ledger
-from besom.broker.turns import Turn, Turns
+from besom.broker.turns import Turns
+from besom.controller.owed import Owed
 from besom.controller.planner import Planner
-from besom.controller.restart import check_journal, load_plans, rebuild_ledger
+from besom.controller.restart import check_journal, load_plans, pay_again, rebuild_ledger
+from besom.controller.slots import Slots
 from besom.controller.sweep_plan import Question, SweepPlan
-from besom.errors import BesomError, Fenced, StoreError
+from besom.errors import BesomError, Fenced
 from besom.messages import Batch, Event, Unreadable, read_event, run_id_of
 from besom.settings import Settings
 from besom.strategies import Params
@@ -53,26 +54,8 @@ log = logging.getLogger("besom")
 BLOCK_MS: Final = 50
 """The loop never waits longer."""
 _READ_COUNT: Final = 500
-_TURN_TRIALS: Final = 1000
-_TURN_MS: Final = 2000
 _AGENTS_SECONDS: Final = 0.2
 """Between two looks at who is there."""
-
-
-class _After:
-    """What a committed turn of the loop owes Redis."""
-
-    def __init__(self) -> None:
-        self.issue: dict[str, list[tuple[int, Params]]] = defaultdict(list)
-        self.replan: dict[str, list[tuple[int, Params]]] = defaultdict(list)
-        self.forget: dict[str, list[int]] = defaultdict(list)
-        self.over: list[str] = []
-        self.wake: list[str] = []
-        self.runs: dict[str, str] = {}
-        """Writer to its run, for the batches of this turn."""
-        self.closed: list[str] = []
-        """Runs that are over."""
-        self.gone: list[str] = []
 
 
 class Controller:
@@ -99,12 +82,10 @@ class Controller:
         self.settings = settings
         self.ledger = Ledger(connection)
         self.journal = Journal(connection)
-        self.turns = Turns(connection)
         self.planner = Planner()
         self.recorder = Recorder()
         self.plans: dict[str, SweepPlan] = {}
-        self.slots: dict[str, int] = {}
-        """Live slots of each sweep."""
+        self.slots = Slots(self.ledger, Turns(connection))
         published = {"host": socket.gethostname(), "pid": os.getpid(), "store": store.url, "store_id": store.id}
         self._lead = Lead(connection, settings.controller_lease_seconds, {**published, **(info or {})})
         self._reader = Journal(_reading(connection))
@@ -125,12 +106,10 @@ class Controller:
             except Fenced as error:
                 log.warning("%s; standing by", error)
                 self._epoch = 0
-            except StoreError as error:
-                log.error("%s; trying again", error)
-                self._epoch = 0  # what is in memory is thrown away and read anew
-                stop.wait(1.0)
             except (BesomError, RedisError) as error:
+                # What is in memory is thrown away and read anew, what is owed to Redis is found in the store.
                 log.error("%s; trying again", error)
+                self._epoch = 0
                 stop.wait(0.5)
             except Exception:  # a fault of ours in one entry must not stop the rest: find it and set it aside
                 log.exception("a turn of the loop failed; going on entry by entry")
@@ -156,14 +135,16 @@ class Controller:
             return False
         entries = self._reader.read(self._last, count=1 if self._careful else _READ_COUNT, block_ms=block_ms)
         self._look_after_agents()
-        after = _After()
+        owed = Owed(entries)
         answers = self.planner.answers()
         if entries or answers or self._something_due() or self._every("due", 1.0):
             with self.store.begin(self._epoch) as conn:
-                self._apply(conn, entries, after)
-                self._plan(conn, answers, after)
-            self._settle(entries, after)
-        self._give_turns()
+                self._apply(conn, entries, owed)
+                self._plan(conn, answers, owed)
+            owed.pay(self._epoch, self.ledger, self.journal, self.recorder.take_recorded())
+            for sweep in {*owed.wake, *owed.finished}:
+                self.slots.wake(sweep, over=sweep in owed.finished)
+        self.slots.give_turns(sweep for sweep, plan in self.plans.items() if plan.waiting)
         return True
 
     @property
@@ -206,17 +187,13 @@ class Controller:
                 log.warning("Redis at %s lost what it held; writing it back from the store", self.connection.shown)
                 rebuild_ledger(conn, self.ledger, epoch)
         self._epoch = epoch
-        for plan in self.plans.values():
-            alive = self.ledger.alive(plan.spec.id)
-            self.ledger.issue(epoch, plan.spec.id, [(n, plan.trials[n]) for n in sorted(plan.waiting - alive)])
-            over = alive - plan.trials.keys()
-            self.ledger.forget(epoch, plan.spec.id, sorted(number for number in over if number <= plan.issued))
-            if plan.adaptive:
-                self.planner.warm_up()
+        pay_again(self.store, self.ledger, epoch, self.plans)
+        if any(plan.adaptive for plan in self.plans.values()):
+            self.planner.warm_up()
 
     # ---- inside the transaction
 
-    def _apply(self, conn: Any, entries: list[Entry], after: _After) -> None:
+    def _apply(self, conn: Any, entries: list[Entry], owed: Owed) -> None:
         events: list[tuple[str, Event]] = []
         for entry in entries:
             try:
@@ -227,9 +204,9 @@ class Controller:
                 continue
             events.append((entry.id, event))
             if isinstance(event, Batch):
-                after.runs[event.writer] = event.run
+                owed.writers[event.writer] = event.run
         for outcome in self._recorded(conn, events):
-            self._happened(outcome, after)
+            self._happened(outcome, owed)
         if entries:
             self._last = entries[-1].id
 
@@ -251,19 +228,19 @@ class Controller:
             set_meta(conn, "last_id", entry)
             return []
 
-    def _happened(self, outcome: Outcome, after: _After) -> None:
+    def _happened(self, outcome: Outcome, owed: Owed) -> None:
         if isinstance(outcome, SweepAppeared):
             self._appeared(outcome)
             return
         if isinstance(outcome, SweepGone):
             self.plans.pop(outcome.sweep, None)
-            after.gone.append(outcome.sweep)
+            owed.removed.append(outcome.sweep)
             return
         if isinstance(outcome, RunClosed):
-            after.closed.append(outcome.run)
+            owed.closed_runs.append(outcome.run)
         if isinstance(outcome, TrialClosed):
-            after.closed.append(run_id_of(outcome.sweep, outcome.number))
-            after.forget[outcome.sweep].append(outcome.number)
+            owed.closed_runs.append(run_id_of(outcome.sweep, outcome.number))
+            owed.forget[outcome.sweep].append(outcome.number)
         plan = self.plans.get(getattr(outcome, "sweep", ""))
         if plan is None:
             return
@@ -276,7 +253,7 @@ class Controller:
         elif isinstance(outcome, SweepMoved):
             plan.state = outcome.state
             if outcome.state in ("stopping", "cancelled"):
-                after.wake.append(outcome.sweep)
+                owed.wake.append(outcome.sweep)
 
     def _appeared(self, outcome: SweepAppeared) -> None:
         if outcome.spec.id in self.plans:
@@ -291,11 +268,11 @@ class Controller:
 
     def _something_due(self) -> bool:
         return any(
-            plan.over or (not self.planner.asked(sweep) and plan.due(self.slots.get(sweep, 0)))
+            plan.over or (not self.planner.asked(sweep) and plan.due(self.slots.of(sweep)))
             for sweep, plan in self.plans.items()
         )
 
-    def _plan(self, conn: Any, answers: list[tuple[Question, list[Params] | Exception]], after: _After) -> None:
+    def _plan(self, conn: Any, answers: list[tuple[Question, list[Params] | Exception]], owed: Owed) -> None:
         now = self._clock()
         for question, points in answers:
             plan = self.plans.get(question.sweep)
@@ -304,73 +281,50 @@ class Controller:
             if isinstance(points, Exception):
                 self._set_aside(plan, points)
                 continue
-            self._use_answer(plan, question, points, after)
+            self._use_answer(plan, question, points, owed)
         for sweep, plan in self.plans.items():
             if plan.adaptive:
-                asked = None if self.planner.asked(sweep) else plan.question(self.slots.get(sweep, 0))
+                asked = None if self.planner.asked(sweep) else plan.question(self.slots.of(sweep))
                 if asked is not None:
                     self.planner.ask(asked)
                 continue
             try:
-                points = plan.suggest(self.slots.get(sweep, 0))
+                points = plan.suggest(self.slots.of(sweep))
             except Exception as error:  # a strategy's fault must not end the other sweeps
                 self._set_aside(plan, error)
                 continue
-            self._issue(plan, points, after)
-        for sweep, issued in after.issue.items():
+            self._issue(plan, points, owed)
+        for sweep, issued in owed.issue.items():
             self.recorder.issue(conn, sweep, issued, now)
-        for sweep, replanned in after.replan.items():
+        for sweep, replanned in owed.replan.items():
             self.recorder.replan(conn, sweep, replanned)
         for sweep, plan in list(self.plans.items()):
             if plan.over:
                 self.recorder.set_sweep_state(conn, sweep, "finished", now)
-                after.over.append(sweep)
+                owed.finished.append(sweep)
             if plan.over or (not plan.active and not plan.trials):
                 del self.plans[sweep]
 
-    def _use_answer(self, plan: SweepPlan, question: Question, points: list[Params], after: _After) -> None:
+    def _use_answer(self, plan: SweepPlan, question: Question, points: list[Params], owed: Owed) -> None:
         again = dict(zip(question.replan, points, strict=False))
         for number, params in again.items():
             if number in plan.unclaimed and plan.trials[number] != params:
                 plan.trials[number] = params
-                after.replan[plan.spec.id].append((number, params))
+                owed.replan[plan.spec.id].append((number, params))
         fresh = points[len(question.replan) :]
         plan.answered()
         plan.exhausted = len(fresh) < question.count and not plan.unclaimed
-        self._issue(plan, fresh, after)
+        self._issue(plan, fresh, owed)
 
-    def _issue(self, plan: SweepPlan, points: list[Params], after: _After) -> None:
+    def _issue(self, plan: SweepPlan, points: list[Params], owed: Owed) -> None:
         for params in points:
             number = plan.issued + 1
             plan.issue(number, params)
-            after.issue[plan.spec.id].append((number, params))
+            owed.issue[plan.spec.id].append((number, params))
 
     def _set_aside(self, plan: SweepPlan, error: Exception) -> None:
         plan.problem = f"{type(error).__name__}: {error}"
         log.error("sweep %s is set aside, no new trial is planned: %s", plan.spec.id, plan.problem)
-
-    # ---- after the commit
-
-    def _settle(self, entries: list[Entry], after: _After) -> None:
-        epoch = self._epoch
-        for sweep, issued in after.issue.items():
-            self.ledger.issue(epoch, sweep, issued)
-        for sweep, replanned in after.replan.items():
-            self.ledger.replan(epoch, sweep, replanned)
-        for sweep, numbers in after.forget.items():
-            self.ledger.forget(epoch, sweep, numbers)
-        for sweep in after.gone:
-            self.ledger.drop(epoch, sweep)
-        for sweep in after.over:
-            self.ledger.set_state(sweep, "finished", epoch)
-        for sweep in [*after.wake, *after.over]:
-            # Agents that wait for a turn get one, see the state, and end.
-            self.turns.give(Turn(sweep, 0, 0), self.slots.get(sweep, 0) + 1)
-        for sweep in after.over:
-            self.turns.clear(sweep)
-        recorded = {(after.runs[writer], writer): seq for writer, seq in self.recorder.take_recorded().items()}
-        if entries or after.closed:
-            self.journal.settle(epoch, entries[-1] if entries else None, recorded, after.closed)
 
     # ---- agents
 
@@ -379,17 +333,7 @@ class Controller:
             self.ledger.reap()
             self.connection.script("run_reap", self._epoch)
         if self._every("agents", _AGENTS_SECONDS):
-            slots: dict[str, int] = defaultdict(int)
-            for info in self.ledger.agents().values():
-                slots[info.get("sweep", "")] += int(info.get("slots", 1))
-            self.slots = dict(slots)
-
-    def _give_turns(self) -> None:
-        sweeps = [sweep for sweep, plan in self.plans.items() if plan.waiting and self.slots.get(sweep)]
-        ready = dict(zip(sweeps, self.ledger.ready_counts(sweeps), strict=True))
-        for sweep, count in ready.items():
-            wanted = min(count, self.slots[sweep]) - self.turns.waiting(sweep)
-            self.turns.give(Turn(sweep, _TURN_TRIALS, _TURN_MS), wanted)
+            self.slots.look()
 
     def _every(self, what: str, seconds: float) -> bool:
         now = time.monotonic()

@@ -1,9 +1,10 @@
-"""What a controller does when it takes the lease: whose journal is this, which sweeps are alive, what did Redis lose."""
+"""What a controller does when it takes the lease: whose journal is this, which sweeps live, what did Redis lose."""
 
 from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
@@ -12,12 +13,12 @@ from besom.broker.journal import Journal, entry_order
 from besom.broker.ledger import Ledger
 from besom.controller.sweep_plan import SweepPlan
 from besom.errors import BesomError, StoreMismatch
-from besom.messages import SweepSpec, run_id_of
+from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec, run_id_of
 from besom.strategies import EndedTrial
 from besom.tracking import schema
 from besom.tracking.store import Store, get_meta, set_meta
 
-__all__ = ["check_journal", "load_plans", "rebuild_ledger"]
+__all__ = ["check_journal", "load_plans", "pay_again", "rebuild_ledger"]
 
 log = logging.getLogger("besom")
 
@@ -96,6 +97,28 @@ def rebuild_ledger(conn: Connection, ledger: Ledger, epoch: int) -> None:
         }
         restored = [trial for trial in held if run_id_of(spec.id, trial["number"]) not in ended]
         ledger.restore(epoch, spec, row["state"], [_as_lua(trial) for trial in restored])
+
+
+def pay_again(store: Store, ledger: Ledger, epoch: int, plans: Mapping[str, SweepPlan]) -> None:
+    """Do again what a controller before may have left undone between its commit and the end of its turn.
+
+    Queued trials are issued, trials that are over forgotten, sweeps that are over finished, removed ones dropped.
+    """
+    for sweep, plan in plans.items():
+        alive = ledger.alive(sweep)
+        ledger.issue(epoch, sweep, [(number, plan.trials[number]) for number in sorted(plan.waiting - alive)])
+        ledger.forget(epoch, sweep, sorted(n for n in alive - plan.trials.keys() if n <= plan.issued))
+    others = [(sweep, state) for sweep, state in ledger.states().items() if sweep not in plans]
+    with store.read() as conn:
+        held = {row.id: row.state for row in conn.execute(select(schema.sweeps.c.id, schema.sweeps.c.state))}
+        removed = set(conn.scalars(select(schema.removed.c.id)))
+    for sweep, state in others:
+        if sweep in removed:
+            ledger.drop(epoch, sweep)
+        elif sweep in held:
+            ledger.forget(epoch, sweep, sorted(ledger.alive(sweep)))
+            if held[sweep] == "finished" and state in ACTIVE_SWEEP_STATES:
+                ledger.set_state(sweep, "finished", epoch)
 
 
 def _as_lua(trial: Any) -> tuple[Any, ...]:

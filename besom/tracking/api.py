@@ -6,6 +6,7 @@ have written before a call is in the answer: reading waits, up to 5 s, until the
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
@@ -27,6 +28,8 @@ from besom.tracking.store import Store
 
 __all__ = ["Api", "ApiRun", "ApiSweep"]
 
+log = logging.getLogger("besom")
+
 _WAIT_SECONDS: Final = 5.0
 
 
@@ -44,6 +47,7 @@ class Api:
         self._settings = settings or read_settings()
         self._connection = _reachable(self._settings)
         self._source = _source(self._settings, self._connection)
+        self._patience = _WAIT_SECONDS
 
     def sweep(self, path: str) -> ApiSweep:
         """The sweep at `id`, `project/id` or `entity/project/id`.
@@ -93,6 +97,11 @@ class Api:
         """The place read from, without secrets."""
         return self._connection.shown if self._connection else self._settings.store_url.removeprefix("sqlite:///")
 
+    @property
+    def connected(self) -> bool:
+        """Whether Redis is there; without it nothing new arrives."""
+        return self._connection is not None
+
     def close(self) -> None:
         """Let go of store and connection."""
         self._source.close()
@@ -105,11 +114,21 @@ class Api:
         journal, pause = Journal(self._connection), threading.Event()
         try:
             end = entry_order(journal.end())
-            deadline = time.monotonic() + _WAIT_SECONDS
-            while entry_order(journal.recorded_id()) < end and time.monotonic() < deadline:
+            deadline = time.monotonic() + self._patience
+            while entry_order(journal.recorded_id()) < end:
+                if time.monotonic() >= deadline:
+                    self._is_behind()
+                    return
                 pause.wait(0.01)
+            self._patience = _WAIT_SECONDS
         except Unreachable:
             return  # the store still has what it had
+
+    def _is_behind(self) -> None:
+        """Say so once; the next calls do not wait until it has caught up."""
+        if self._patience:
+            log.warning("the recorder has not caught up within %.0f s; the newest may be missing", self._patience)
+        self._patience = 0.0
 
 
 class ApiSweep:

@@ -27,6 +27,7 @@ def _curve(conn: Connection, run: str, key: str, points: int = 500) -> list[list
 
 
 QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
+    "attempts": reader.attempts,
     "best_trials": reader.best_trials,
     "console": reader.console,
     "curve": _curve,

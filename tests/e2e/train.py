@@ -55,7 +55,7 @@ def train() -> None:
                 while _HOLD.exists() and not run.should_stop():
                     pause.wait(0.01)
             note("step", run, step=step)
-            run.log({"loss": float(step), "attempt": run.attempt}, step=step)
+            run.log({"loss": float(step), "attempt": run.attempt}, step=step, commit=True)
             pause.wait(_STEP_SECONDS)
         note("end", run)
 

@@ -41,15 +41,16 @@ local function end_trial(sweep, number, attempt, token, state, details)
   return journal('end', fields)
 end
 
--- Back into the queue, in front or behind; in a sweep that takes no more trials it ends instead.
+-- Back into the queue, in front or behind; in a sweep that takes no more trials it ends instead. Gives whether it waits.
 local function requeue(sweep, number, attempt, token, in_front)
   if is_over(redis.call('HGET', key.sweep(sweep), 'state')) then
     end_trial(sweep, number, attempt, token, 'cancelled', {})
-    return
+    return false
   end
   redis.call('HSET', key.trial(sweep, number), 'state', 'queued')
   redis.call('ZREM', key.leases(), member(sweep, number))
   redis.call(in_front and 'LPUSH' or 'RPUSH', key.ready(sweep), number)
+  return true
 end
 
 -- An attempt whose lease ran out comes back before another has claimed its trial.
@@ -106,5 +107,7 @@ local function claim(sweep, agent, count, nonce)
     end
   end
   redis.call('HSET', key.agent(agent), 'nonce', nonce, 'held', table.concat(held, ' '))
+  -- An agent that dies before its first beat leaves nothing behind.
+  if redis.call('PTTL', key.agent(agent)) < 0 then redis.call('PEXPIRE', key.agent(agent), integer(lease_ms() * 10)) end
   return {state, out}
 end

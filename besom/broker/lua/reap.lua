@@ -5,6 +5,12 @@ local reaper = redis.call('HMGET', key.reaper(), 'last', 'hold')
 local last, hold = tonumber(reaper[1] or '0'), tonumber(reaper[2] or '0')
 -- After an outage nobody could beat: hold still for one whole lease.
 if now - last > lease / 2 or last > now then hold = now + lease end
+-- The clock was set back: no lease may last longer than one given now.
+if last > now then
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', key.leases(), integer(now + lease), '+inf')) do
+    redis.call('ZADD', key.leases(), integer(now + lease), name)
+  end
+end
 redis.call('HSET', key.reaper(), 'last', integer(now), 'hold', integer(hold))
 if now < hold and hold <= now + lease then return 0 end
 local expired = redis.call('ZRANGEBYSCORE', key.leases(), '-inf', integer(now), 'LIMIT', 0, tonumber(ARGV[3]))

@@ -3,6 +3,5 @@ local sweep, number, token = ARGV[2], ARGV[3], ARGV[4]
 local attempt = owned(sweep, number, token)
 if not attempt then return 0 end
 journal('release', {'sweep', sweep, 'number', number, 'attempt', attempt, 'token', token, 'reason', ARGV[5]})
-requeue(sweep, number, attempt, token, true)
-redis.call('HDEL', key.trial(sweep, number), 'token')
+if requeue(sweep, number, attempt, token, true) then redis.call('HDEL', key.trial(sweep, number), 'token') end
 return 1

@@ -3,6 +3,11 @@
 -- params, attempt, token, agent, losses, milliseconds of lease.
 if fenced(ARGV[2]) then return redis.error_reply('FENCED') end
 local sweep = ARGV[3]
+-- Redis has not heard of this attempt: it lost everything, or its last second.
+local function is_behind(sweep, number, attempt)
+  local held = redis.call('HMGET', key.trial(sweep, number), 'state', 'attempt')
+  return not held[1] or (held[1] ~= 'ended' and tonumber(held[2]) < tonumber(attempt))
+end
 if redis.call('EXISTS', key.sweep(sweep)) == 0 then
   redis.call('HSET', key.sweep(sweep), 'spec', ARGV[4], 'state', ARGV[5])
   redis.call('ZADD', key.sweeps(), integer(now), sweep)
@@ -15,7 +20,8 @@ for i = 6, #ARGV, 8 do
     redis.call('DEL', key.trial(sweep, number))
     redis.call('SREM', key.alive(sweep), number)
     redis.call('ZREM', key.leases(), member(sweep, number))
-  elseif redis.call('EXISTS', key.trial(sweep, number)) == 0 then
+  elseif is_behind(sweep, number, ARGV[i + 3]) then
+    redis.call('LREM', key.ready(sweep), 0, number)
     redis.call('HSET', key.trial(sweep, number), 'state', 'running', 'params', ARGV[i + 2], 'attempt', ARGV[i + 3],
       'token', ARGV[i + 4], 'agent', ARGV[i + 5], 'losses', ARGV[i + 6])
     redis.call('SADD', key.alive(sweep), number)
