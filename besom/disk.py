@@ -15,8 +15,8 @@ from besom.errors import ConfigError, Unreachable
 __all__ = ["boot_id", "host_id", "private_folder", "refuse_network_disk", "write_private"]
 
 _NETWORK: Final = frozenset(
-    "nfs nfs4 cifs smb3 smbfs lustre beegfs gpfs afs ceph glusterfs 9p fuse.sshfs fuse.ceph fuse.ceph-fuse "
-    "fuse.glusterfs fuse.gcsfuse fuse.s3fs fuse.rclone".split()
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "beegfs", "gpfs", "afs", "ceph", "glusterfs", "9p"}
+    | {f"fuse.{kind}" for kind in ("sshfs", "ceph", "ceph-fuse", "glusterfs", "gcsfuse", "s3fs", "rclone")}
 )
 
 

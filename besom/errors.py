@@ -6,6 +6,7 @@ BesomError
 │   └── FinishedRun         a run was used after its end
 ├── NotFound                no sweep, trial or run has this id
 ├── Unreachable             Redis, the service or the store does not answer
+├── StoreError              the store's database refuses
 ├── Fenced                  another controller works for this namespace
 └── StoreMismatch           this namespace belongs to another store
 

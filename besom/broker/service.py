@@ -30,6 +30,7 @@ from besom.settings import Settings
 __all__ = ["Service", "ServiceInfo", "connect"]
 
 _START_SECONDS: Final = 30.0
+_EXIT_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.02
 
 
@@ -119,6 +120,10 @@ class Service:
                     f"the service (process {info.pid}) did not end in {seconds:.0f} s; see {self.log_file}"
                 )
             threading.Event().wait(_POLL_SECONDS)
+        # The lock is let go a moment before the process ends; a zombie that nobody waits for is not waited for here.
+        deadline = time.monotonic() + _EXIT_SECONDS
+        while _exists(info.pid) and time.monotonic() < deadline:
+            threading.Event().wait(_POLL_SECONDS)
         return True
 
     def connection(self, info: ServiceInfo, *, revive: bool = False) -> Connection:
@@ -184,6 +189,16 @@ class Service:
         with path.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield path
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is there, and another user's
+    return True
 
 
 def connect(settings: Settings, *, start: bool = True, patience: float = float("inf")) -> Connection:

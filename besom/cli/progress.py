@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -57,35 +57,35 @@ class Progress:
     def show(self, counts: Mapping[str, int], best: Mapping[str, Any] | None) -> None:
         """Show these counts by state and this best trial."""
         ended = sum(counts.get(state, 0) for state in _ENDED)
-        line = self._words(counts, ended, best)
+        done, pace = self._done(counts, ended), self._pace(ended, best)
         if self._live is not None:
-            bar = Table.grid(padding=(0, 1))
             total = self._cap or max(ended, 1)
+            bar = Table.grid(padding=(0, 1))
             bar.add_row(
-                ProgressBar(total=total, completed=min(ended, total), width=24, pulse=not self._cap), Text(line)
+                ProgressBar(total=total, completed=min(ended, total), width=24, pulse=not self._cap), Text(done)
             )
-            self._live.update(bar)
-        elif time.monotonic() - self._said_at > _PLAIN_SECONDS:
+            self._live.update(Group(bar, Text(pace, no_wrap=True, overflow="ellipsis")))
+            return
+        self._line = f"{done}  {pace}"
+        if time.monotonic() - self._said_at > _PLAIN_SECONDS:
             self._said_at = time.monotonic()
-            self._console.print(line)
-            line = ""
-        self._line = line
+            self._console.print(self._line)
+            self._line = ""
 
-    def _words(self, counts: Mapping[str, int], ended: int, best: Mapping[str, Any] | None) -> str:
-        parts = [
-            f"{ended}/{self._cap} trials" if self._cap else f"{ended} trials",
-            f"{counts.get('running', 0)} running",
-        ]
+    def _done(self, counts: Mapping[str, int], ended: int) -> str:
         failed = counts.get("failed", 0) + counts.get("crashed", 0)
-        parts.append(f"{failed} failed")
-        if best is not None and self._spec.metric is not None:
-            parts.append(f"best {self._spec.metric.name} {best['value']:.5g} (trial {best['number']})")
+        of = f"{ended}/{self._cap}" if self._cap else str(ended)
+        return f"{of} trials  {counts.get('running', 0)} running  {failed} failed"
+
+    def _pace(self, ended: int, best: Mapping[str, Any] | None) -> str:
+        parts = [f"{_clock(time.monotonic() - self._started)} so far"]
         rate = self._rate(ended)
         if rate:
             parts.append(f"{rate * 60:.1f}/min" if rate < 1 else f"{rate:.1f}/s")
-            if self._cap:
+            if self._cap and ended < self._cap:
                 parts.append(f"{_clock((self._cap - ended) / rate)} left")
-        parts.append(_clock(time.monotonic() - self._started))
+        if best is not None and self._spec.metric is not None:
+            parts.append(f"best {self._spec.metric.name} {best['value']:.5g} (trial {best['number']})")
         return "  ".join(parts)
 
     def _rate(self, ended: int) -> float:
@@ -114,7 +114,9 @@ def show_best(sweep: ApiSweep, *, done: bool, count: int = 5) -> None:
     if not best:
         return
     metric = sweep.metric
-    fixed = {name for name, parameter in sweep.config["parameters"].items() if set(parameter) <= {"value", "distribution"}}
+    fixed = {
+        name for name, parameter in sweep.config["parameters"].items() if set(parameter) <= {"value", "distribution"}
+    }
     names = [name for name, value in best[0]["params"].items() if name not in fixed and not isinstance(value, dict)]
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("trial", metric["name"] if metric else "value", *names):

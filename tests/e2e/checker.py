@@ -149,7 +149,9 @@ def _check_redis(house: House, sweep: str) -> None:
 
     def left() -> list[str]:
         names = [key.decode() for key in client.scan_iter("besom:*", count=1000)]
-        held = [name for name in names if name.startswith(tuple(f"besom:{w}:{sweep}" for w in ("trial", "ready", "alive")))]
+        held = [
+            name for name in names if name.startswith(tuple(f"besom:{w}:{sweep}" for w in ("trial", "ready", "alive")))
+        ]
         return held + [lease.decode() for lease in client.zrange("besom:leases", 0, -1) if sweep.encode() in lease]
 
     wait_until(lambda: not left(), f"Redis without trials of {sweep}", 10)

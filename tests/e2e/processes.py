@@ -21,7 +21,7 @@ from besom.settings import Settings, read_settings
 from besom.tracking.api import Api
 from tests.redis_server import RedisServer
 
-__all__ = ["HERE", "House", "Process", "Processes", "alive", "processes_with", "wait_until"]
+__all__ = ["HERE", "House", "Process", "Processes", "alive", "processes_of", "wait_until"]
 
 HERE = Path(__file__).parent
 
@@ -47,17 +47,18 @@ def alive(pid: int) -> bool:
         return False
 
 
-def processes_with(name: str, value: str) -> list[int]:
-    """Processes that were started with this environment variable."""
-    wanted = f"{name}={value}".encode()
+def processes_of(home: Path) -> list[int]:
+    """Processes with this BESOM_HOME, and a Redis server, which writes its title over its environment, in it."""
+    wanted, folder_name = f"BESOM_HOME={home}".encode(), f"{home}/".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if wanted in (folder / "environ").read_bytes().split(b"\0") and alive(int(folder.name)):
-                found.append(int(folder.name))
+            variables, command = (folder / "environ").read_bytes().split(b"\0"), (folder / "cmdline").read_bytes()
         except OSError:
             continue  # it has ended, or is not ours
-    return [pid for pid in found if pid != os.getpid()]
+        if wanted in variables or folder_name in command:
+            found.append(int(folder.name))
+    return [pid for pid in found if pid != os.getpid() and alive(pid)]
 
 
 class Process:
@@ -213,5 +214,3 @@ class House:
     def api(self) -> Api:
         """The store, read from here."""
         return Api(self.settings)
-
-

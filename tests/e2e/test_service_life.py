@@ -14,7 +14,7 @@ import pytest
 from besom.broker.service import Service
 from besom.settings import Settings, read_settings
 from besom.tracking.api import Api
-from tests.e2e.processes import Process, Processes, processes_with, wait_until
+from tests.e2e.processes import Process, Processes, processes_of, wait_until
 
 pytestmark = pytest.mark.redis
 
@@ -94,7 +94,7 @@ class Home:
 
     def left(self) -> list[int]:
         """Processes that were started for this home, by whomever."""
-        return processes_with("BESOM_HOME", str(self.home))
+        return processes_of(self.home)
 
     def started(self) -> list[tuple[int, int]]:
         """(agent, child) of each trial that began."""
