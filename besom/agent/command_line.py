@@ -38,10 +38,14 @@ def command_line(spec: SweepSpec, params: Mapping[str, Any], params_file: Path) 
     for item in spec.command or DEFAULT_COMMAND:
         macro = _MACRO.match(item)
         if macro is None:
-            line.append(_INNER.sub(lambda found: _inside(found.group(1), item, params), item))
+            line.append(_expanded(item, params))
         else:
             line.extend(_whole(macro.group(1), spec, params, params_file))
     return line
+
+
+def _expanded(item: str, params: Mapping[str, Any]) -> str:
+    return _INNER.sub(lambda found: _inside(found.group(1), item, params), item)
 
 
 def _whole(name: str, spec: SweepSpec, params: Mapping[str, Any], params_file: Path) -> list[str]:
@@ -98,7 +102,8 @@ def check_allowed(spec: SweepSpec, settings: Settings, *, allow_command: bool) -
     """
     if not spec.program and not spec.command:
         raise UsageError(
-            f"sweep {spec.id} names no program; add `program: train.py` to its config, or pass a function to besom.agent"
+            f"sweep {spec.id} names no program; add `program: train.py` to its config, "
+            "or pass a function to besom.agent"
         )
     if allow_command or _is_signed(spec, settings):
         return

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import click
 
@@ -15,33 +16,35 @@ from besom.errors import BesomError
 __all__ = ["cli", "main"]
 
 
+_HOMES: Final = {
+    "controller": "serve",
+    "status": "serve",
+    "down": "serve",
+    "sweep": "sweeps",
+    "pause": "sweeps",
+    "resume": "sweeps",
+    "stop": "sweeps",
+    "cancel": "sweeps",
+    "rm": "sweeps",
+    "agent": "agents",
+    "run": "agents",
+    "demo": "agents",
+    "ls": "looks",
+    "show": "looks",
+    "logs": "looks",
+    "best": "looks",
+}
+"""Command to the module that has it."""
+
+
 class _Commands(click.Group):
     """Loads a command's module when it is needed; the modules themselves import only click at first."""
 
-    homes = {
-        "controller": "serve",
-        "status": "serve",
-        "down": "serve",
-        "sweep": "sweeps",
-        "pause": "sweeps",
-        "resume": "sweeps",
-        "stop": "sweeps",
-        "cancel": "sweeps",
-        "rm": "sweeps",
-        "agent": "agents",
-        "run": "agents",
-        "demo": "agents",
-        "ls": "looks",
-        "show": "looks",
-        "logs": "looks",
-        "best": "looks",
-    }
-
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.homes)
+        return list(_HOMES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        home = self.homes.get(cmd_name)
+        home = _HOMES.get(cmd_name)
         if home is None:
             return None
         from importlib import import_module

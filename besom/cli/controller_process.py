@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from besom.broker.connection import redact
 from besom.broker.service import Service, connect
+from besom.cli.state import redis_warnings
 from besom.controller.loop import Controller
 from besom.controller.service import serve, stop_on_signals
+from besom.dashboard.server import HttpServer, read_host_port
 from besom.disk import write_private
-from besom.errors import BesomError
+from besom.errors import BesomError, ConfigError
 from besom.settings import Settings
 from besom.tracking.store import Store
 
@@ -28,17 +29,37 @@ def be_service(settings: Settings) -> None:
 
 
 def be_controller(settings: Settings, http: str | None, say: Callable[[str], None]) -> None:
-    """A controller in the foreground."""
-    if settings.redis_url is None:
-        serve(settings, idle=False, ready=lambda info: say(f"controller ready, Redis {info.redis}; Ctrl-C ends it"))
-        return
-    connection = connect(settings)
-    store = Store.open(settings.store_url)
-    stop = threading.Event()
+    """A controller in the foreground.
+
+    Raises:
+        ConfigError: `http` cannot be, or this Redis throws keys away.
+        Unreachable, StoreError: Redis, the store or the HTTP address is not to be had.
+    """
+    where = read_host_port(http) if http is not None else None
     with ExitStack() as stack:
-        stack.callback(store.close)
+
+        def info_of(store: Store) -> dict[str, str]:
+            if where is None:
+                return {}
+            server = HttpServer(store, *where)
+            stack.callback(server.stop)
+            say(f"read API at {server.address}")
+            return {"http": server.address, "token": server.token}
+
+        if settings.redis_url is None:
+            said = "controller ready, Redis is {}; Ctrl-C ends it"
+            serve(settings, idle=False, info_of=info_of, ready=lambda info: say(said.format(info.redis)))
+            return
+        connection = connect(settings)
         stack.callback(connection.close)
-        worker = Controller(connection, store, settings)
+        for warning in redis_warnings(connection):
+            if "maxmemory-policy" in warning:
+                raise ConfigError(f"Redis at {connection.shown}: {warning}")
+            say(f"warning: {warning}")
+        store = Store.open(settings.store_url)
+        stack.callback(store.close)
+        stop = threading.Event()
         stack.enter_context(stop_on_signals(stop))
-        say(f"controller for {redact(connection.url)}, store {store.url}; Ctrl-C ends it")
+        worker = Controller(connection, store, settings, info_of(store))
+        say(f"controller for {connection.shown}, store {store.url}; Ctrl-C ends it")
         worker.run(stop)

@@ -30,7 +30,7 @@ def controller(redis_url: str | None, store: str | None, http: str | None, servi
     if service:
         be_service(settings)
     else:
-        be_controller(settings, http, say=lambda line: click.echo(line))
+        be_controller(settings, http, say=click.echo)
 
 
 @click.command(epilog="Example: besom status --json")

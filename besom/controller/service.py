@@ -9,10 +9,10 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import SecretStr
 from redis.exceptions import RedisError
@@ -34,8 +34,23 @@ _WATCH_SECONDS: Final = 0.25
 _DRAIN_SECONDS: Final = 5.0
 
 
-def serve(settings: Settings, *, idle: bool, ready: Callable[[ServiceInfo], None] = lambda _: None) -> None:
+InfoOf = Callable[[Store], Mapping[str, Any]]
+
+
+def serve(
+    settings: Settings,
+    *,
+    idle: bool,
+    info_of: InfoOf = lambda _: {},
+    ready: Callable[[ServiceInfo], None] = lambda _: None,
+) -> None:
     """Be the service until `besom down`, a signal, or, with `idle`, until nobody has needed it for a while.
+
+    Args:
+        settings: Home, store, times.
+        idle: End when it is not used.
+        info_of: What the controller publishes of itself besides, given the store.
+        ready: Called when it can be used.
 
     Raises:
         UsageError: one runs for this BESOM_HOME already.
@@ -48,7 +63,7 @@ def serve(settings: Settings, *, idle: bool, ready: Callable[[ServiceInfo], None
         server = EmbeddedRedis(home / "redis", find_server())
         server.start()
         try:
-            _work(settings, server, stop, idle=idle, ready=ready)
+            _work(settings, server, stop, idle=idle, info_of=info_of, ready=ready)
         finally:
             (home / "service.json").unlink(missing_ok=True)
             server.stop()
@@ -60,11 +75,12 @@ def _work(
     stop: threading.Event,
     *,
     idle: bool,
+    info_of: InfoOf,
     ready: Callable[[ServiceInfo], None],
 ) -> None:
     connection = Connection(server.url, settings.namespace, patience=30)
     store = Store.open(settings.store_url)
-    controller = Controller(connection, store, settings)
+    controller = Controller(connection, store, settings, info_of(store))
     try:
         info = _announce(settings, server, connection)
         ready(info)

@@ -142,6 +142,8 @@ class ApiSweep:
         self.entity: str = row["entity"]
         self.project: str = row["project"]
         self.config: dict[str, Any] = row["spec"]["config"]
+        self.created: float = row["created"]
+        """Seconds since the epoch."""
 
     def __repr__(self) -> str:
         return f"<besom sweep {self.path} ({self.state})>"

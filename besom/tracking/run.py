@@ -196,7 +196,7 @@ class Run:
         return self._interrupt() is not None
 
     def finish(self, exit_code: int | None = None, *, error: str = "") -> None:
-        """End the run: everything logged is sent; exit code 0 is finished, any other failed. Repeating it is harmless."""
+        """End the run, all it logged sent; exit code 0 is finished, any other failed. Repeating it is harmless."""
         with self._lock:
             if self.state != "running":
                 return

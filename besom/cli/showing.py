@@ -1,0 +1,230 @@
+"""How one sweep, trial or run is shown: facts, curve, console, best parameters."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+from besom.cli.curve import Point, best_so_far, draw
+from besom.cli.reading import find, sweep_row
+from besom.cli.tables import Column, clean, duration, moment, on_terminal, print_facts, print_json, print_table
+from besom.errors import NotFound, UsageError
+from besom.tracking.api import Api, ApiRun, ApiSweep
+
+__all__ = ["follow_curve", "print_best", "print_console", "show_one"]
+
+_LOOK_SECONDS: Final = 0.5
+_OVER: Final = ("finished", "failed", "crashed", "stopped", "cancelled", "removed")
+_FAILURES: Final = 5
+
+
+def show_one(api: Api, name: str, *, as_json: bool) -> None:
+    """Print what there is to know of it."""
+    found = find(api, name)
+    if isinstance(found, ApiSweep):
+        _show_sweep(found, as_json=as_json)
+    elif isinstance(found, ApiRun):
+        _show_run(found, as_json=as_json)
+    else:
+        facts = {key: found[key] for key in ("number", "state", "params", "attempt", "losses", "error") if found[key]}
+        print_facts({"trial": name, **facts}, as_json=as_json)
+
+
+def _show_sweep(sweep: ApiSweep, *, as_json: bool) -> None:
+    row = sweep_row(sweep)
+    best = sweep.best_trials(5)
+    failed = sweep.trials(state=["failed", "crashed"], order="-ended", limit=_FAILURES)
+    if as_json:
+        print_json({**row, "config": sweep.config, "best_trials": best, "failures": failed})
+        return
+    facts = {
+        "sweep": sweep.path,
+        "name": row["name"],
+        "method": row["method"],
+        "state": row["state"],
+        "metric": f"{sweep.metric['goal']} {sweep.metric['name']}" if sweep.metric else None,
+        "trials": ", ".join(f"{number} {state}" for state, number in sorted(sweep.counts.items())) or "none",
+        "run_cap": row["run_cap"],
+        "created": moment(row["created"]),
+    }
+    print_facts({name: value for name, value in facts.items() if value not in (None, "")})
+    if best:
+        click.echo("\nbest trials")
+        rows = [{"trial": f"{sweep.id}-{trial['number']}", **trial} for trial in best]
+        print_table(rows, ["trial", Column("value", right=True), "params"])
+    if failed:
+        click.echo("\nlast failures")
+        rows = [{"trial": f"{sweep.id}-{trial['number']}", **trial} for trial in failed]
+        print_table(rows, ["trial", "state", Column("error", show=_last_line)])
+        click.echo(f"\nsee one with: besom show {sweep.id}-{failed[0]['number']}")
+
+
+def _show_run(run: ApiRun, *, as_json: bool) -> None:
+    started, ended = run["started"], run["ended"]
+    facts: dict[str, Any] = {
+        "run": run.path,
+        "name": run.name,
+        "state": run.state,
+        "value": run.value,
+        "attempt": run["attempt"] if run["sweep"] else None,
+        "agent": run["agent"],
+        "host": run["host"],
+        "exit_code": run["exit_code"],
+        "started": started,
+        "ended": ended,
+        "config": run.config,
+        "summary": {name: value for name, value in run.summary.items() if name != "_timestamp"},
+    }
+    if as_json:
+        print_json({**facts, "id": run.id, "sweep": run["sweep"] or None, "error": run.error})
+        return
+    facts["started"] = moment(started)
+    facts["ended"] = f"{moment(ended)}, after {duration(ended - started)}" if ended and started else None
+    print_facts({name: value for name, value in facts.items() if value not in (None, "", {})})
+    if run.error:
+        click.echo("\nerror")
+        for line in run.error.splitlines()[-30:]:
+            click.echo(f"  {clean(line)}")
+
+
+def follow_curve(api: Api, name: str) -> None:
+    """Draw the metric's curve, again and again until it is over."""
+    found = find(api, name)
+    if isinstance(found, dict):
+        raise UsageError(f"trial {name} waits for an agent, so there is no curve yet; `besom show {name}` shows it")
+    picture = _sweep_picture(found) if isinstance(found, ApiSweep) else _run_picture(api, found)
+    if not on_terminal():
+        _until_over(picture, lambda lines: None)
+        click.echo("\n".join(picture()[1]))
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False) as live:
+        _until_over(picture, lambda lines: live.update(Text("\n".join(lines)), refresh=True))
+
+
+def _until_over(picture: Callable[[], tuple[bool, list[str]]], show: Callable[[list[str]], None]) -> None:
+    pause = threading.Event()
+    while True:
+        over, lines = picture()
+        show(lines)
+        if over:
+            return
+        pause.wait(_LOOK_SECONDS)
+
+
+def _sweep_picture(sweep: ApiSweep) -> Callable[[], tuple[bool, list[str]]]:
+    metric = sweep.metric
+    if metric is None:
+        raise UsageError(f"sweep {sweep.id} has no metric, so there is no curve; name a trial: {sweep.id}-1")
+
+    def picture() -> tuple[bool, list[str]]:
+        state = sweep.state
+        ended = [trial for trial in sweep.trials() if trial["state"] in _OVER]
+        values = best_so_far([trial["value"] for trial in ended], maximize=metric["goal"] == "maximize")
+        points = [(float(trial["number"]), value) for trial, value in zip(ended, values, strict=True)]
+        head = f"{sweep.path}  {state}  {len(ended)} trials ended, best {metric['name']} so far, by trial"
+        return state in _OVER, [head, *_drawn(points)]
+
+    return picture
+
+
+def _run_picture(api: Api, run: ApiRun) -> Callable[[], tuple[bool, list[str]]]:
+    sweep = api.sweep(run["sweep"]) if run["sweep"] else None
+    wanted = sweep.metric["name"] if sweep is not None and sweep.metric else None
+
+    def picture() -> tuple[bool, list[str]]:
+        now = api.run(run.id)
+        names = [wanted] if wanted else [name for name in api.ask("keys", run=run.id) if not name.startswith("_")]
+        key = names[0] if names else None
+        points: list[Point] = []
+        if key is not None:
+            buckets = api.ask("curve", run=run.id, key=key, points=2 * _width())
+            points = [(bucket[0], bucket[3]) for bucket in buckets]
+        return now.state in _OVER, [f"{run.path}  {now.state}  {key or 'nothing logged yet'}, by step", *_drawn(points)]
+
+    return picture
+
+
+def _drawn(points: list[Point]) -> list[str]:
+    braille = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return draw([point for point in points if not math.isnan(point[1])], _width(), 14, braille=braille)
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, 100)
+
+
+def print_console(api: Api, name: str, *, follow: bool) -> None:
+    """Print the lines of a run's stdout and stderr, each to its own."""
+    run = find(api, name)
+    if isinstance(run, ApiSweep):
+        raise UsageError(f"{name} is a sweep; name one of its trials, such as {name}-1")
+    run_id = run.id if isinstance(run, ApiRun) else name.rpartition("/")[2]
+    shown, pause = 0, threading.Event()
+    while True:
+        try:
+            over = api.run(run_id).state in _OVER
+        except NotFound:
+            over = not follow  # nobody has claimed it yet
+        lines = api.ask("console", run_id=run_id, after=shown)
+        for stream, _, line in lines:
+            click.echo(line, err=stream == "stderr")
+        shown += len(lines)
+        if over or not follow:
+            break
+        pause.wait(_LOOK_SECONDS)
+    if not shown:
+        click.echo(f"run {run_id} has written nothing; only command trials' output is kept", err=True)
+
+
+def print_best(api: Api, sweep_id: str, *, as_args: bool, as_json: bool) -> None:
+    """Print the best trial's parameters."""
+    sweep = api.sweep(sweep_id)
+    best = next(iter(sweep.best_trials(1)), None)
+    if best is None:
+        wanted = f"has logged {sweep.metric['name']}" if sweep.metric else "has a value: the sweep names no metric"
+        raise UsageError(
+            f"no trial of sweep {sweep.id} {wanted} and finished; `besom show {sweep.id}` shows its trials"
+        )
+    arguments = " ".join(_argument(name, value) for name, value in best["params"].items())
+    if as_json:
+        facts = {"sweep": sweep.id, "trial": best["number"], "metric": sweep.metric, "value": best["value"]}
+        print_json({**facts, "params": best["params"], "args": arguments})
+        return
+    if as_args:
+        click.echo(arguments)
+        return
+    metric = sweep.metric["name"] if sweep.metric else "value"
+    click.echo(f"# trial {sweep.id}-{best['number']}: {metric} {best['value']:.6g}")
+    click.echo(_yaml(best["params"]), nl=False)
+    click.echo(f"# as arguments:\n# {arguments}")
+
+
+def _argument(name: str, value: Any) -> str:
+    import shlex
+
+    return shlex.quote(f"--{name}={value}")
+
+
+def _yaml(params: dict[str, Any]) -> str:
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    writer, text = YAML(typ="safe", pure=True), StringIO()
+    writer.default_flow_style = False
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.dump(params, text)
+    return text.getvalue()
+
+
+def _last_line(error: str) -> str:
+    return error.strip().splitlines()[-1] if error.strip() else ""

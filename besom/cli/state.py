@@ -1,0 +1,111 @@
+"""What `besom status` looks at: Redis, service, controller, agents, journal, store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from besom.broker.connection import Connection
+from besom.broker.journal import Journal
+from besom.broker.lead import Leader, read_leader
+from besom.broker.ledger import Ledger
+from besom.broker.service import Service, connect
+from besom.cli.tables import ago, size
+from besom.errors import BesomError, Unreachable
+from besom.settings import Settings
+from besom.tracking.api import Api
+
+__all__ = ["look_at", "redis_warnings"]
+
+
+def look_at(settings: Settings) -> dict[str, Any]:
+    """Facts for people and scripts; "controller" is "none" when nothing is recorded.
+
+    Raises:
+        Unreachable: the configured Redis does not answer.
+    """
+    info = Service(settings).find() if settings.redis_url is None else None
+    if settings.redis_url is None and info is None:
+        return {
+            "redis": "none configured (BESOM_REDIS_URL)",
+            "service": f"none in {settings.home}; it starts with the first sweep or run",
+            "controller": "none",
+            "store": _store(settings, None),
+        }
+    connection = connect(settings, start=False, patience=10)
+    try:
+        leader = read_leader(connection)
+        agents = Ledger(connection).agents()
+        return {
+            "redis": f"{connection.shown} {_version(connection)}".strip(),
+            "service": f"process {info.pid}, {info.redis}" if info else "not used",
+            "controller": _controller(leader),
+            "agents": [_agent(name, told) for name, told in sorted(agents.items())] or "none",
+            "unread": size(Journal(connection).unread_bytes()),
+            "store": _store(settings, leader),
+            "rejected": _rejected(settings),
+            "warnings": redis_warnings(connection) or "none",
+        }
+    finally:
+        connection.close()
+
+
+def redis_warnings(connection: Connection) -> list[str]:
+    """What about this Redis weakens a promise."""
+    client = connection.redis
+    try:
+        held = {**client.config_get("maxmemory-policy"), **client.config_get("appendonly")}
+    except RedisError:
+        return ["CONFIG cannot be read, so nobody knows whether acknowledged points survive a crash of Redis"]
+    facts = {_text(name): _text(value) for name, value in held.items()}
+    found = []
+    if facts.get("maxmemory-policy", "noeviction") != "noeviction":
+        policy = facts["maxmemory-policy"]
+        found.append(f"maxmemory-policy is {policy}: Redis may throw trials away; set it to noeviction")
+    if facts.get("appendonly") == "no":
+        found.append("appendonly is no: a crash of Redis loses acknowledged points; set it to yes")
+    return found
+
+
+def _controller(leader: Leader) -> str:
+    if not leader.alive:
+        return "none"
+    info = leader.info
+    address = f", read API at {info['http']}" if info.get("http") else ""
+    return f"process {info.get('pid', '?')} on {info.get('host', '?')}, epoch {leader.epoch}{address}"
+
+
+def _agent(name: str, told: dict[str, Any]) -> str:
+    return f"{name}: sweep {told.get('sweep', '?')}, since {ago(told.get('since', 0))}"
+
+
+def _store(settings: Settings, leader: Leader | None) -> str:
+    url = str(leader.info.get("store") or settings.store_url) if leader else settings.store_url
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite") and path.exists():
+        return f"{path} ({size(path.stat().st_size)})"
+    return f"{url} (not on this machine)" if leader else f"{url} (not made yet)"
+
+
+def _rejected(settings: Settings) -> int | str:
+    try:
+        api = Api(settings)
+    except (Unreachable, BesomError):
+        return "unknown: the store is not on this machine"
+    try:
+        return len(api.ask("rejected"))
+    finally:
+        api.close()
+
+
+def _version(connection: Connection) -> str:
+    try:
+        return f"(Redis {connection.redis.info('server')['redis_version']})"
+    except (RedisError, KeyError, TypeError):
+        return ""
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,157 @@
+"""The read API over a real socket: who may ask, what is answered, and that both ways of reading agree."""
+
+from __future__ import annotations
+
+import json
+import math
+import urllib.error
+import urllib.request
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from besom.dashboard.server import HttpServer, read_host_port
+from besom.errors import ConfigError, Unreachable
+from besom.messages import Batch, BatchBody, Metric, RunStarted, SweepCreated, SweepSpec, TrialClaimed, TrialEnded
+from besom.tracking.recorder import Recorder
+from besom.tracking.source import QUERIES, HttpSource, LocalSource
+from besom.tracking.store import Store
+
+SPEC = SweepSpec(
+    id="s1", entity="me", project="p", name="n", created=1.0, config={"method": "grid"}, metric=Metric(name="loss")
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """One sweep with one finished trial that logged three values, one of them NaN."""
+    opened = Store.open(f"sqlite:///{tmp_path / 'store.db'}")
+    steps, values = array("q", [0, 1, 2]).tobytes(), array("d", [0.5, math.nan, 0.25]).tobytes()
+    body = BatchBody(history={"loss": ("d", steps, values)}, console=[("stdout", 1.0, "hello")]).pack()
+    mine: dict[str, Any] = {"sweep": "s1", "number": 1, "attempt": 1, "token": "t"}
+    events = [
+        SweepCreated(spec=SPEC),
+        TrialClaimed(**mine, agent="a", params={"x": 1}),
+        RunStarted(run="s1-1", sweep="s1", number=1, body=b"\x80"),
+        Batch(run="s1-1", attempt=1, writer="w", seq=1, body=body),
+        TrialEnded(**mine, state="finished", writers={"w": 1}),
+    ]
+    recorder = Recorder()
+    with opened.begin() as conn:
+        recorder.apply(conn, [("1-0", events[0])], 1.0)
+        recorder.issue(conn, "s1", [(1, {"x": 1})], 1.0)
+        recorder.apply(conn, [(f"1-{place}", event) for place, event in enumerate(events[1:], 1)], 1.0)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def server(store: Store) -> Iterator[HttpServer]:
+    running = HttpServer(store, "127.0.0.1", 0)
+    yield running
+    running.stop()
+
+
+def _get(url: str, **headers: str) -> tuple[int, str, Any]:
+    request = urllib.request.Request(url, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, response.read().decode(), response.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode(), error.headers
+
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "best_trials": {"sweep_id": "s1"},
+    "console": {"run_id": "s1-1"},
+    "curve": {"run": "s1-1", "key": "loss"},
+    "keys": {"run": "s1-1"},
+    "rejected": {},
+    "rows": {"run": "s1-1"},
+    "run": {"run_id": "s1-1"},
+    "runs": {"project": "p"},
+    "summaries": {"run_ids": ["s1-1"]},
+    "sweep": {"sweep_id": "s1"},
+    "sweep_counts": {"sweep_id": "s1"},
+    "sweeps": {},
+    "trial": {"sweep_id": "s1", "number": 1},
+    "trials": {"sweep_id": "s1", "state": ["finished"]},
+}
+
+
+@pytest.mark.parametrize("query", sorted(QUERIES))
+def test_both_sources_agree(query: str, store: Store, server: HttpServer) -> None:
+    """Over HTTP every query gives what the store itself gives, NaN included."""
+    there = HttpSource(server.address, server.token).ask(query, **ARGUMENTS[query])
+    here = LocalSource(store).ask(query, **ARGUMENTS[query])
+    assert repr(there) == repr(json.loads(json.dumps(here)))
+    if query != "rejected":
+        assert here, "the store of this test has something for every query"
+
+
+def test_json_has_null_for_nan(server: HttpServer) -> None:
+    """JSON, which has no NaN, gets null."""
+    status, text, _ = _get(f'{server.address}/api/rows?run="s1-1"', Authorization=f"Bearer {server.token}")
+    rows = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert (status, [row["loss"] for row in rows]) == (200, [0.5, None, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/health", {}, 200),
+        ("/api/sweeps", {}, 401),
+        ("/api/", {"Authorization": "Bearer wrong"}, 401),
+        ("/api/sweeps", {"Authorization": "Bearer wrong"}, 401),
+        ("/api/", {"Authorization": "Bearer {token}"}, 200),
+        ("/api/nothing", {"Authorization": "Bearer {token}"}, 404),
+        ("/api/sweep", {"Authorization": "Bearer {token}"}, 400),
+        ("/api/sweep?sweep_id=unquoted", {"Authorization": "Bearer {token}"}, 400),
+        ('/api/sweep?sweep_id="s1"&more=1', {"Authorization": "Bearer {token}"}, 400),
+        ('/api/runs?order="nonsense"', {"Authorization": "Bearer {token}"}, 400),
+        ("/api/sweeps", {"Authorization": "Bearer {token}", "Host": "evil.example"}, 400),
+    ],
+)
+def test_who_may_ask_what(path: str, headers: dict[str, str], status: int, server: HttpServer) -> None:
+    """Without token, under a foreign host name, or malformed, a request gets nothing but a sentence."""
+    filled = {name: value.format(token=server.token) for name, value in headers.items()}
+    found, text, answered = _get(server.address + path, **filled)
+    assert found == status
+    assert server.token not in text
+    if "Host" not in headers:
+        assert answered["X-Content-Type-Options"] == "nosniff"
+
+
+def test_refusal_is_an_error_that_names_the_controller(server: HttpServer) -> None:
+    """A wrong token and a closed port are told apart from an empty answer."""
+    with pytest.raises(Unreachable, match="refuses sweeps"):
+        HttpSource(server.address, "wrong").ask("sweeps")
+    with pytest.raises(Unreachable, match="does not answer"):
+        HttpSource("http://127.0.0.1:1", "x").ask("sweeps")
+
+
+def test_taken_port(store: Store, server: HttpServer) -> None:
+    """A port that is taken is named."""
+    port = int(server.address.rpartition(":")[2])
+    with pytest.raises(Unreachable, match=str(port)):
+        HttpServer(store, "127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [("8080", "127.0.0.1", 8080), ("0.0.0.0:1", "0.0.0.0", 1), ("[::1]:0", "::1", 0), (":9", "127.0.0.1", 9)],
+)
+def test_host_and_port(text: str, host: str, port: int) -> None:
+    """HOST:PORT, or a port alone for loopback."""
+    assert read_host_port(text) == (host, port)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "host:", "host:99999", "host:-1", "host:8o"])
+def test_bad_host_and_port(text: str) -> None:
+    """Anything else is refused with the value and the shape."""
+    with pytest.raises(ConfigError, match="HOST:PORT"):
+        read_host_port(text)
