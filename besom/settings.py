@@ -17,6 +17,9 @@ __all__ = ["Settings", "read_settings"]
 
 OnSignal = Literal["finish", "release"]
 
+_NAME = r"^[^/\\#?%:\x00-\x1f]{1,128}$"  # as in a sweep config
+_NAME_RULE = r"a text of 1 to 128 characters without / \ # ? % :"
+
 
 class Settings(BaseSettings):
     """One field for each BESOM_* variable; times in seconds."""
@@ -25,14 +28,16 @@ class Settings(BaseSettings):
 
     redis_url: SecretStr | None = None
     """Redis to use; unset means the service with its embedded Redis."""
-    namespace: str = Field("besom", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    namespace: str = Field(
+        "besom", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="1 to 64 letters, digits, dots, _ and -"
+    )
     """Prefix of every key, so that teams may share a Redis."""
     home: Path = Field(default_factory=lambda: Path.home() / ".local" / "share" / "besom")
     """Folder of the service, the default store and the spools; on a local disk."""
     store: str | None = Field(None, repr=False)  # its URL may hold a password
     """Database URL or SQLite path of the controller; unset means `besom.db` in `home`."""
-    project: str | None = None
-    entity: str | None = None
+    project: str | None = Field(None, pattern=_NAME, description=_NAME_RULE)
+    entity: str | None = Field(None, pattern=_NAME, description=_NAME_RULE)
     dir: Path = Path()
     """Where trial directories are made, under `besom-runs/`."""
     lease_seconds: float = Field(30.0, gt=0.05, allow_inf_nan=False)
@@ -51,6 +56,7 @@ class Settings(BaseSettings):
     secret: SecretStr | None = None
     """Signs sweeps, so that agents which know it run their commands."""
     silent: bool = False
+    """`besom.sweep()` prints nothing."""
 
     @property
     def beat_seconds(self) -> float:
@@ -79,10 +85,13 @@ def read_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(problem) for problem in error.errors())) from None
+        raise ConfigError("\n".join(_explain(problem, given) for problem in error.errors())) from None
 
 
-def _explain(problem: Any) -> str:
-    name = "BESOM_" + "_".join(str(part) for part in problem["loc"][:1]).upper()
+def _explain(problem: Any, given: dict[str, Any]) -> str:
+    field = str(problem["loc"][0])
+    name = field if field in ("project", "entity") and field in given else f"BESOM_{field.upper()}"
     shown = "(hidden)" if name in ("BESOM_REDIS_URL", "BESOM_SECRET") else repr(problem["input"])
-    return f"{name}={shown} cannot be: {problem['msg'].lower()}"
+    rule = Settings.model_fields[field].description
+    reason = f"write {rule}" if rule else problem["msg"][:1].lower() + problem["msg"][1:]
+    return f"{name}={shown} cannot be: {reason}"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
+from typing import Any
 
 from fakeredis import FakeServer, TcpFakeServer
 from fakeredis._clients._tcp_server import TCPFakeRequestHandler
+from fakeredis._helpers import SimpleError
 
 __all__ = ["FakeRedisServer"]
 
@@ -17,6 +20,26 @@ class _Handler(TCPFakeRequestHandler):
     # Without these a MULTI/EXEC over loopback takes 45 ms.
     disable_nagle_algorithm = True
     wbufsize = -1
+
+    def setup(self) -> None:
+        super().setup()
+        _ask_for_password(self.current_client.get_socket(), self.server.fake_server.config[b"requirepass"])
+
+
+def _ask_for_password(client: Any, password: bytes) -> None:
+    """fakeredis checks a password that is sent, but serves who sends none: here the first command must bring it."""
+    process = client._process_command
+
+    def first(fields: list[bytes]) -> None:
+        names = [field.upper() for field in fields[:-1]]
+        if names[:1] not in ([b"AUTH"], [b"HELLO"]) or b"AUTH" not in names:
+            raise SimpleError("NOAUTH Authentication required.")  # told by the handler, which then hangs up
+        if not secrets.compare_digest(fields[-1 if names[0] == b"AUTH" else names.index(b"AUTH") + 2], password):
+            raise SimpleError("WRONGPASS invalid username-password pair or user is disabled.")
+        client._process_command = process
+        process(fields)
+
+    client._process_command = first
 
 
 class _Server(TcpFakeServer):

@@ -108,7 +108,9 @@ class Journal:
     def read(self, after: str, *, count: int = 1000, block_ms: int | None = None) -> list[Entry]:
         """Up to `count` entries after an id, oldest first; waits up to `block_ms` for the first."""
         client = self.connection.redis
-        answer = self.connection.call(lambda: client.xread({self.keys.journal(): after}, count=count, block=block_ms))
+        answer = self.connection.call(
+            lambda: client.xread({self.keys.journal(): after}, count=count, block=block_ms or None)
+        )
         streams = list(answer.values()) if isinstance(answer, Mapping) else [entries for _, entries in answer or []]
         entries = [entry for stream in streams for entry in _flat(stream)]
         return [Entry(entry.decode(), int(fields.get(b"total", b"0")), fields) for entry, fields in entries]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from besom.broker.service import Service, connect
 from besom.cli.state import redis_warnings
@@ -12,7 +12,7 @@ from besom.controller.loop import Controller
 from besom.controller.service import serve, stop_on_signals
 from besom.dashboard.server import HttpServer, read_host_port
 from besom.disk import write_private
-from besom.errors import BesomError, ConfigError
+from besom.errors import BesomError, ConfigError, Unreachable
 from besom.settings import Settings
 from besom.tracking.store import Store
 
@@ -47,6 +47,8 @@ def be_controller(settings: Settings, http: str | None, say: Callable[[str], Non
             return {"http": server.address, "token": server.token}
 
         if settings.redis_url is None:
+            with suppress(Unreachable):  # to be made; what cannot be is told before a Redis is started for it
+                Store.open(settings.store_url, create=False).close()
             said = "controller ready, Redis is {}; Ctrl-C ends it"
             serve(settings, idle=False, info_of=info_of, ready=lambda info: say(said.format(info.redis)))
             return

@@ -46,7 +46,7 @@ def show(name: str, follow: bool, as_json: bool) -> None:
 
     if follow and as_json:
         raise UsageError("--follow draws a curve and --json prints one document; write one of them")
-    with opened(settings_with()) as api:
+    with opened(settings_with(), name, "sweep, trial or run") as api:
         if follow:
             follow_curve(api, name)
         else:
@@ -62,11 +62,11 @@ def logs(name: str, follow: bool) -> None:
     from besom.cli.reading import opened
     from besom.cli.showing import print_console
 
-    with opened(settings_with()) as api:
+    with opened(settings_with(), name, "trial or run") as api:
         print_console(api, name, follow=follow)
 
 
-@click.command(epilog="Example: python train.py $(besom best k3x9a2bq --args)")
+@click.command(epilog="Example: besom best k3x9a2bq --args | xargs python train.py")
 @click.argument("sweep")
 @click.option("--args", "as_args", is_flag=True, help="Print the arguments only, to be pasted.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -76,5 +76,5 @@ def best(sweep: str, as_args: bool, as_json: bool) -> None:
     from besom.cli.reading import opened
     from besom.cli.showing import print_best
 
-    with opened(settings_with()) as api:
+    with opened(settings_with(), sweep) as api:
         print_best(api, sweep, as_args=as_args, as_json=as_json)

@@ -38,7 +38,10 @@ def _redis_url(given: str | None) -> str | None:
         try:
             return Path(given[1:]).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--redis {given}: the file cannot be read ({error})") from None
+            reason = getattr(error, "strerror", None) or "not UTF-8"
+            raise ConfigError(
+                f"--redis {given}: the file cannot be read ({reason}); write @ and the path of a file with the URL"
+            ) from None
     try:
         has_password = bool(urlsplit(given).password)
     except ValueError:

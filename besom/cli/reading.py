@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from besom.broker.find import read_address
 from besom.errors import NotFound
 from besom.settings import Settings
 from besom.tracking.api import Api, ApiRun, ApiSweep
@@ -14,8 +15,10 @@ __all__ = ["find", "opened", "sweep_rows"]
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Api]:
-    """An Api that is closed at the end."""
+def opened(settings: Settings, name: str | None = None, what: str = "sweep") -> Iterator[Api]:
+    """An Api that is closed at the end; a `name` that is no id is refused before anything is opened."""
+    if name is not None:
+        read_address(name, what)
     api = Api(settings)
     try:
         yield api

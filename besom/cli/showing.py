@@ -190,10 +190,9 @@ def print_best(api: Api, sweep_id: str, *, as_args: bool, as_json: bool) -> None
     sweep = api.sweep(sweep_id)
     best = next(iter(sweep.best_trials(1)), None)
     if best is None:
-        wanted = f"has logged {sweep.metric['name']}" if sweep.metric else "has a value: the sweep names no metric"
-        raise UsageError(
-            f"no trial of sweep {sweep.id} {wanted} and finished; `besom show {sweep.id}` shows its trials"
-        )
+        metric = sweep.metric
+        why = f"no trial of it has logged {metric['name']} and finished" if metric else "it names no metric to rank by"
+        raise UsageError(f"sweep {sweep.id} has no best trial: {why}; `besom show {sweep.id}` shows its trials")
     arguments = " ".join(_argument(name, value) for name, value in best["params"].items())
     if as_json:
         facts = {"sweep": sweep.id, "trial": best["number"], "metric": sweep.metric, "value": best["value"]}
@@ -202,10 +201,10 @@ def print_best(api: Api, sweep_id: str, *, as_args: bool, as_json: bool) -> None
     if as_args:
         click.echo(arguments)
         return
-    metric = sweep.metric["name"] if sweep.metric else "value"
-    click.echo(f"# trial {sweep.id}-{best['number']}: {metric} {best['value']:.6g}")
+    name = sweep.metric["name"] if sweep.metric else "value"
+    click.echo(f"# trial {sweep.id}-{best['number']}: {name} {best['value']:.6g}")
     click.echo(_yaml(best["params"]), nl=False)
-    click.echo(f"# as arguments:\n# {arguments}")
+    click.echo("\n# ".join(["# as arguments:", *arguments.splitlines()]))
 
 
 def _argument(name: str, value: Any) -> str:

@@ -85,7 +85,8 @@ def _store(settings: Settings, leader: Leader | None) -> str:
     url = str(leader.info.get("store") or settings.store_url) if leader else settings.store_url
     path = Path(url.removeprefix("sqlite:///"))
     if url.startswith("sqlite") and path.exists():
-        return f"{path} ({size(path.stat().st_size)})"
+        parts = (path, path.with_name(f"{path.name}-wal"))  # the newest is in the write-ahead log
+        return f"{path} ({size(sum(part.stat().st_size for part in parts if part.exists()))})"
     return f"{url} (not on this machine)" if leader else f"{url} (not made yet)"
 
 

@@ -69,6 +69,7 @@ def move(settings: Settings, sweep: str, state: str) -> str:
         UsageError: it cannot go there from the state it is in.
         Unreachable: no Redis, and no service that has one.
     """
+    read_address(sweep)  # before anything is opened
     connection = connection_for(settings)
     try:
         ledger = Ledger(connection)
@@ -117,6 +118,8 @@ class Removal:
     """
 
     def __init__(self, settings: Settings, names: Sequence[str]) -> None:
+        for name in names:
+            read_address(name, "sweep or run")
         self._connection: Connection = connection_for(settings)
         self._found: dict[str, SweepRemoved] = {}
         try:

@@ -46,8 +46,9 @@ def sweep(
     config = load(sweep)
     connection = shared_connection(settings)
     spec = create_sweep(connection, config, settings)
-    print(f"Create sweep with ID: {spec.id}")
-    print(f"Sweep URL: {view_of(connection, spec)}")
+    if not settings.silent:
+        print(f"Create sweep with ID: {spec.id}")
+        print(f"Sweep URL: {view_of(connection, spec)}")
     return spec.id
 
 

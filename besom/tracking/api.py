@@ -243,8 +243,9 @@ class ApiRun:
         """
         rows = self._rows(keys)
         rows.sort(key=lambda row: (row.get(x_axis) is None, row.get(x_axis) or 0))
-        if len(rows) > samples > 1:
-            rows = [rows[round(place * (len(rows) - 1) / (samples - 1))] for place in range(samples)]
+        if len(rows) > samples:
+            gap = (len(rows) - 1) / max(1, samples - 1)
+            rows = [rows[-1 - round(place * gap)] for place in reversed(range(samples))]
         frame = _data_frame() if pandas else None
         return frame(rows) if frame is not None else rows
 

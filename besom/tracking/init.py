@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import getpass
 import logging
 import os
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 import msgpack
 
@@ -37,7 +38,7 @@ log = logging.getLogger("besom")
 
 Reinit = Literal["default", "return_previous", "finish_previous", "create_new"]
 
-_ID = re.compile(r"^[A-Za-z0-9_.-]{1,128}$")
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 _in_context: ContextVar[Run | None] = ContextVar("besom_run", default=None)
@@ -94,13 +95,15 @@ def init(
         Unreachable: no service can be started, or Redis refuses the password.
     """
     settings = read_settings(project=project, entity=entity, dir=Path(dir) if dir is not None else None)
+    trial = current_trial()
     previous = active_run()
+    if previous is not None and previous.trial is not trial:
+        previous = None  # a script's own run stays open around its trials
     if previous is not None and reinit != "create_new":
         if (reinit in (None, "default", "return_previous") or reinit is False) and not in_notebook():
             return previous
         previous.finish()
     _check_id(id)
-    trial = current_trial()
     given = _as_mapping(config)
     if trial is not None:
         run = _trial_run(trial, settings, given, name=name, group=group, tags=tags, notes=notes, job_type=job_type)
@@ -174,7 +177,7 @@ def in_notebook() -> bool:
 
 
 def _check_id(run_id: str | None) -> None:
-    if run_id is not None and not (isinstance(run_id, str) and _ID.match(run_id)):
+    if run_id is not None and not (isinstance(run_id, str) and _ID.fullmatch(run_id)):
         raise UsageError(f"id={run_id!r} cannot be a run's id; write letters, digits, '_', '-' or '.', at most 128")
 
 
@@ -221,7 +224,10 @@ def _own_run(identity: RunIdentity, settings: Settings, given: dict[str, Any]) -
     journal.append(RunStarted(run=identity.id, body=_body(identity, run.config)))
     connection.script("run_beat", RUN_BEAT_MS, "start", identity.id)
     flusher().keep_alive(identity.id, connection)
-    send_leftovers(_spools(settings), journal, patience=5)
+    try:
+        send_leftovers(_spools(settings), journal, patience=5)
+    except BesomError as error:
+        log.warning("%s; what earlier runs left in %s is sent later", error, _spools(settings))
     return run
 
 
@@ -292,11 +298,34 @@ def _finish_at_exit() -> None:
     if os.getpid() in _at_exit:
         return
     _at_exit[:] = [os.getpid()]
+    exits = _watch_exit()
 
     @atexit.register
     def finish_all() -> None:
         if os.getpid() not in _at_exit:
             return  # a forked child does not end its parent's runs
         uncaught = getattr(sys, "last_value", None) if not in_notebook() else None
+        exit_code, error = (1, repr(uncaught)) if uncaught is not None else _exit_of(exits[-1] if exits else None)
         for run in list(_in_process):
-            run.finish(1 if uncaught is not None else 0, error=repr(uncaught) if uncaught is not None else "")
+            run.finish(exit_code, error=error)
+
+
+def _watch_exit() -> list[Any]:
+    """What `sys.exit` is called with from now on: Python tells it to nobody."""
+    exits: list[Any] = []
+    real = sys.exit
+
+    @functools.wraps(real)
+    def noted(status: Any = None, /) -> NoReturn:
+        exits[:] = [status]
+        real(status)
+
+    sys.exit = noted
+    return exits
+
+
+def _exit_of(status: Any) -> tuple[int, str]:
+    """Exit code and error text that `sys.exit(status)` stands for."""
+    if status is None or isinstance(status, int):
+        return (status, f"SystemExit: {status}") if status else (0, "")
+    return 1, f"SystemExit: {status}"

@@ -180,14 +180,13 @@ def rejected(conn: Connection, limit: int = 100) -> list[Row]:
 
 
 def _trial_runs(sweep_id: str | None) -> Select[Any]:
-    """Claimed trials as runs."""
+    """Claimed trials as runs; each belongs to its sweep's project, whatever its `init()` said."""
     trials, runs, sweeps = schema.trials.c, schema.runs.c, schema.sweeps.c
     name = trials.sweep + "-" + cast(trials.number, Text)
     joined = schema.trials.join(schema.sweeps, sweeps.id == trials.sweep).outerjoin(schema.runs, runs.id == name)
     query = select(
         func.coalesce(runs.id, name).label("id"), trials.sweep, trials.number,
-        func.coalesce(runs.entity, sweeps.entity).label("entity"),
-        func.coalesce(runs.project, sweeps.project).label("project"),
+        sweeps.entity, sweeps.project,
         func.coalesce(runs.name, name).label("name"),
         *(func.coalesce(runs[key], empty).label(key) for key, empty in _EMPTY.items()),
         func.coalesce(runs.config, trials.params).label("config"),

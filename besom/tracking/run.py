@@ -27,13 +27,15 @@ from besom.tracking.config import RunConfig
 from besom.tracking.flusher import flusher
 from besom.tracking.summary import Summary
 from besom.tracking.trial import Trial
-from besom.tracking.values import KEY_LIMIT, plain
+from besom.tracking.values import KEY_LIMIT, plain, utf8
 from besom.tracking.writer import Writer
 
 __all__ = ["ERROR_LINES", "Run", "RunIdentity", "last_lines"]
 
 log = logging.getLogger("besom")
 
+STEP_LIMIT = 2**62
+"""Steps are kept in 64 bits."""
 ERROR_LINES = 30
 """Lines of a traceback that are kept."""
 
@@ -178,9 +180,11 @@ class Run:
         row = _checked(data)
         if step is not None and (isinstance(step, bool) or not hasattr(step, "__index__")):
             raise TypeError(f"step must be an int, not {step!r}")
+        if step is not None and step > STEP_LIMIT:
+            raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
         with self._lock:
             if step is not None:
-                step = int(step)
+                step = step.__index__()
                 if step < self.step:
                     log.warning("log(step=%d) comes after step %d; steps only grow, so it is ignored", step, self.step)
                     return
@@ -259,7 +263,7 @@ def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
             raise TypeError(f"names in besom.log are strings, not {key!r}")
         if len(key) > KEY_LIMIT:
             raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
-        row[key] = value if type(value) in (float, int) else plain(value, key)
+        row[utf8(key)] = value if type(value) in (float, int) else plain(value, key)
     return row
 
 

@@ -6,10 +6,13 @@ file without owner is sent by whoever finds it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import logging
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,6 +23,8 @@ from besom.disk import private_folder
 from besom.messages import Batch, Claim
 
 __all__ = ["Spool", "WriterName", "send_leftovers"]
+
+log = logging.getLogger("besom")
 
 _RECORD: Final = struct.Struct("<QI")
 
@@ -44,7 +49,7 @@ class Spool:
     def __init__(self, folder: Path, name: WriterName) -> None:
         self.path = folder / f"{name.run}.{name.attempt}.{name.writer}.spool"
         self._name = name
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._read_at = 0
         self._count = 0
 
@@ -58,9 +63,12 @@ class Spool:
             OSError: the disk is full or the folder cannot be written.
         """
         file = self._file or self._open()
-        file.seek(0, 2)
-        file.write(_RECORD.pack(seq, len(body)) + body)
-        file.flush()
+        end = file.seek(0, 2)
+        try:
+            _write(file, seq, body)
+        except OSError:
+            file.truncate(end)  # half a record would hide what comes after it
+            raise
         self._count += 1
 
     def take(self, size: int) -> list[tuple[int, bytes]]:
@@ -84,14 +92,19 @@ class Spool:
             self._file.close()
             self._file = None
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> FileIO:
         private_folder(self.path.parent)
-        file = self._file = self.path.open("w+b")
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        claim = self._name.claim.model_dump(mode="json") if self._name.claim else None
-        header = msgpack.packb([self._name.run, self._name.attempt, self._name.writer, claim])
-        file.write(_RECORD.pack(0, len(header)) + header)
-        self._read_at = file.tell()
+        scratch = self.path.with_suffix(".new")  # nobody finds the file before it is locked
+        file = scratch.open("w+b", buffering=0)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            claim = self._name.claim.model_dump(mode="json") if self._name.claim else None
+            _write(file, 0, msgpack.packb([self._name.run, self._name.attempt, self._name.writer, claim]))
+            scratch.replace(self.path)
+        except OSError:
+            file.close()
+            raise
+        self._file, self._read_at = file, file.tell()
         return file
 
 
@@ -109,22 +122,42 @@ def send_leftovers(folder: Path, journal: Journal, *, patience: float, run: str 
     """
     sent = 0
     for path in sorted(folder.glob(f"{run or '*'}.*.spool")):
-        with path.open("r+b") as file:
+        try:
+            file = path.open("r+b")
+        except FileNotFoundError:
+            continue  # another process was faster
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue  # its writer lives
-            records = list(_records(file))
-            if records:
-                run_id, attempt, writer, claim = msgpack.unpackb(records[0][1])
-                name = WriterName(run_id, attempt, writer, Claim.model_validate(claim) if claim else None)
-                for seq, body in records[1:]:
-                    journal.append_batch(
-                        name.batch(seq, body), first=True, limit=0, claim=name.claim, patience=patience
-                    )
-                    sent += 1
-            path.unlink(missing_ok=True)
+            sent += _send_file(path, list(_records(file)), journal, patience)
     return sent
+
+
+def _send_file(path: Path, records: list[tuple[int, bytes]], journal: Journal, patience: float) -> int:
+    try:
+        name = _name_in(records[0][1]) if records else None
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
+        aside = path.rename(path.with_suffix(".damaged"))
+        log.error("the spool %s cannot be read (%s) and is set aside", aside, str(error).split("\n")[0])
+        return 0
+    if name is not None:
+        for seq, body in records[1:]:
+            journal.append_batch(name.batch(seq, body), first=True, limit=0, claim=name.claim, patience=patience)
+    path.unlink(missing_ok=True)
+    return max(0, len(records) - 1)
+
+
+def _name_in(header: bytes) -> WriterName:
+    run, attempt, writer, claim = msgpack.unpackb(header)
+    return WriterName(run, attempt, writer, Claim.model_validate(claim) if claim else None)
+
+
+def _write(file: FileIO, seq: int, body: bytes) -> None:
+    record = _RECORD.pack(seq, len(body)) + body
+    if file.write(record) != len(record):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def _records(file: BinaryIO) -> Iterator[tuple[int, bytes]]:

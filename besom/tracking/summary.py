@@ -27,8 +27,8 @@ class Summary:
     def update(self, values: Mapping[str, Any]) -> None:
         """Set values; each stands until its name is logged again."""
         held = {key: plain(value, key) for key, value in values.items()}
+        self._changed(held)  # raises when the run is over
         self._values.update(held)
-        self._changed(held)
 
     def logged(self, row: Mapping[str, Any]) -> None:
         """A row was logged: its values are the last."""

@@ -70,9 +70,10 @@ def trial_from_environment() -> Trial | None:
         try:
             held = json.loads(Path(path).read_text(encoding="utf-8"))
             spec, claim = SweepSpec.model_validate(held["spec"]), Claim.model_validate(held["claim"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problem = str(error).split("\n")[0]
             raise UsageError(
-                f"BESOM_TRIAL={path!r} names no trial file ({error}); unset it to log outside a sweep"
+                f"BESOM_TRIAL={path!r} names no trial file ({problem}); unset it to log outside a sweep"
             ) from None
         known = _from_files[path] = Trial(spec, claim, Path(path).parent)
     return known

@@ -13,7 +13,7 @@ import threading
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,8 @@ _BATCH_ROWS: Final = 500
 _BATCH_BYTES: Final = 48_000
 _MEMORY_BYTES: Final = 8_000_000
 """Batches kept in memory; what is more goes to the spool."""
+_ALL: Final = 1 << 62
+"""Bytes: the whole spool."""
 _EXACT_INT: Final = 2**53
 _INT64: Final = 2**63
 
@@ -185,22 +187,27 @@ class Writer:
             history, summary, config, console = self._history, self._summary, self._config, self._console
             self._clear()
         for body in _bodies(history, summary, config, console):
-            self._seq += 1
-            self._keep(self._seq, body.pack())
+            packed = body.pack()
+            self._seq += 1  # only now: a number without its batch would be missed for ever
+            self._keep(self._seq, packed)
 
     def _keep(self, seq: int, body: bytes) -> None:
         if len(self._spool) or self._kept_bytes + len(body) > _MEMORY_BYTES:
             try:
                 self._spool.append(seq, body)
-            except OSError as error:
+            except (OSError, Unreachable) as error:
                 self._complain(
-                    "spool",
-                    f"the spool {self._spool.path} cannot be written ({error.strerror}); keeping rows in memory",
+                    "spool", f"the spool {self._spool.path} cannot be written ({error}); keeping rows in memory"
                 )
+                self._hold(self._spool.take(_ALL))  # what is in memory is sent before what is in the spool
             else:
                 return
-        self._kept.append((seq, body))
-        self._kept_bytes += len(body)
+        self._hold([(seq, body)])
+
+    def _hold(self, records: Iterable[tuple[int, bytes]]) -> None:
+        for record in records:
+            self._kept.append(record)
+            self._kept_bytes += len(record[1])
 
     def _send(self, patience: float) -> bool:
         """Send all that is kept and not sent, in order."""
@@ -211,9 +218,7 @@ class Writer:
             if position == len(self._kept):
                 if not len(self._spool):
                     return True
-                for record in self._spool.take(1_000_000):
-                    self._kept.append(record)
-                    self._kept_bytes += len(record[1])
+                self._hold(self._spool.take(1_000_000))
                 continue
             status = self._send_one(position, patience)
             if status == "ok":
@@ -251,12 +256,12 @@ class Writer:
 
     def _leave_behind(self) -> None:
         unsent = [record for record in self._kept if record[0] > self._sent]
-        rest = self._spool.take(1 << 62)
+        rest = self._spool.take(_ALL)
         self._spool.close(keep=False)
         try:
             for seq, body in unsent + rest:
                 self._spool.append(seq, body)
-        except OSError as error:
+        except (OSError, Unreachable) as error:
             log.error("run %s: %d batches are lost: %s: %s", self.name.run, len(unsent + rest), self._spool.path, error)
             return
         log.warning("run %s: %d batches wait in %s", self.name.run, len(unsent + rest), self._spool.path)

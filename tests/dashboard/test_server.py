@@ -66,6 +66,7 @@ def _get(url: str, **headers: str) -> tuple[int, str, Any]:
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    "attempts": {"run_id": "s1-1"},
     "best_trials": {"sweep_id": "s1"},
     "console": {"run_id": "s1-1"},
     "curve": {"run": "s1-1", "key": "loss"},

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from besom.broker.connection import Connection
+from besom.tracking import init as init_module
+from besom.tracking.init import active_run
 from besom.tracking.recorder import Recorder
 from besom.tracking.store import Store
+from besom.tracking.trial import set_trial
+
+from .desk import Desk
 
 
 @pytest.fixture
@@ -19,3 +25,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def recorder() -> Recorder:
     return Recorder()
+
+
+@pytest.fixture
+def desk(fake: Connection, store: Store) -> Desk:
+    """The journal in fakeredis, and a recorder that reads it when told."""
+    return Desk(fake, store)
+
+
+@pytest.fixture
+def wired(fake: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    """`besom.init()` finds fakeredis; runs and trials that a test leaves open end with it."""
+    monkeypatch.setattr(init_module, "connect", lambda _: fake)
+    yield fake
+    while (run := active_run()) is not None:
+        run.finish()
+    set_trial(None)

@@ -109,3 +109,15 @@ def test_attempts(told: Store) -> None:
         (only,) = reader.attempts(conn, "s-1")
         assert reader.attempts(conn, "s-2") == []
     assert (only["attempt"], only["agent"], only["state"], only["first_step"]) == (1, "a", "finished", 0)
+
+
+def test_a_trials_run_belongs_to_its_sweep(store: Store, recorder: Recorder) -> None:
+    """Whatever `init()` said of project and entity, or left out, a trial's run is found under its sweep's."""
+    wrong = started("s-0", sweep="s", number=0, project="other", entity="them")
+    silent = started("s-1", sweep="s", number=1).model_copy(update={"body": b"\x80"})
+    play(store, recorder, [created(), claimed(0), claimed(1), wrong, silent])
+    with store.read() as conn:
+        found = reader.runs(conn, project="p", entity="e", order="number")
+        assert [(row["id"], row["project"], row["entity"]) for row in found] == [("s-0", "p", "e"), ("s-1", "p", "e")]
+        assert reader.run(conn, "s-0") == found[0]
+        assert reader.runs(conn, project="other") == []

@@ -163,6 +163,66 @@ def test_late_batches_of_an_older_attempt(store: Store, recorder: Recorder) -> N
         assert reader.summary(conn, "s-0") == {"loss": 9.0}
 
 
+def test_late_batches_of_an_older_attempt_do_not_count(store: Store, recorder: Recorder) -> None:
+    """A newer attempt that began anew decides state and value alone, whatever the older one still sends."""
+    play(store, recorder, [created(), claimed(), batch(steps=[0], loss=[5.0]), lost(), claimed(attempt=2)])
+    late = batch(seq=2, steps=[1, 2], loss=[0.5, 0.1], summary={"loss": 0.0}, config={"old": True})
+    newer = batch(steps=[0, 1], attempt=2, writer="v", loss=[9.0, 8.0])
+    (only,) = closed(play(store, recorder, [newer, late, ended(attempt=2, v=1)], first=10))
+    assert (only.state, only.value, only.curve) == ("finished", 8.0, (9.0, 8.0))
+    last_of_all = batch(seq=3, steps=[3], loss=[-1.0], summary={"loss": -2.0})
+    assert play(store, recorder, [last_of_all, ended(attempt=1, state="failed", w=3)], first=20) == []
+    with store.read() as conn:
+        row, run = reader.trial(conn, "s", 0), reader.run(conn, "s-0")
+        assert row is not None
+        assert run is not None
+        assert (row["state"], row["value"], row["attempt"]) == ("finished", 8.0, 2)
+        assert "old" not in run["config"]
+        assert reader.summary(conn, "s-0") == {"loss": 8.0}
+
+
+def test_an_older_attempt_does_not_hold_up_the_end(store: Store, recorder: Recorder) -> None:
+    """A trial closes with the batches of the attempt that ended it, though an older writer's are missing."""
+    play(store, recorder, [created(), claimed(), batch(seq=1, steps=[0], loss=[5.0]), lost(), claimed(attempt=2)])
+    (only,) = closed(
+        play(store, recorder, [batch(steps=[0], attempt=2, writer="v", loss=[1.0]), ended(attempt=2, v=1)], first=10)
+    )
+    assert only.value == 1.0
+
+
+def test_grace_outlives_the_recorder(store: Store, recorder: Recorder) -> None:
+    """A controller that starts anew counts the 60 s from the end, not from its own start; a run's end waits as well."""
+    play(store, recorder, [created(), claimed(), ended(0, w=1), started("r"), finished("r", wr=1)], now=100.0)
+    later = Recorder()
+    with store.begin() as conn:
+        assert later.due(conn, 100.0 + GRACE_SECONDS - 0.1) == []
+        told = later.due(conn, 100.0 + GRACE_SECONDS)
+        assert later.due(conn, 1e9) == []
+    assert {type(one) for one in told} == {TrialClosed, RunClosed}
+    assert content(store)["closings"] == []
+    with store.read() as conn:
+        row = reader.trial(conn, "s", 0)
+        assert row is not None
+        assert (row["state"], row["error"]) == ("failed", "never logged loss")
+
+
+def test_every_writer_is_waited_for(store: Store, recorder: Recorder) -> None:
+    """A trial with several writers closes when the last of them is complete."""
+    play(store, recorder, [created(), claimed(), ended(0, a=1, b=2)])
+    assert not closed(play(store, recorder, [batch(writer="a", steps=[0], loss=[3.0])], first=10))
+    assert not closed(play(store, recorder, [batch(writer="b", steps=[1], loss=[2.0])], first=20))
+    (only,) = closed(play(store, recorder, [batch(writer="b", seq=2, steps=[2], loss=[1.0])], first=30))
+    assert only.curve == (3.0, 2.0, 1.0)
+
+
+def test_a_slower_rank_does_not_turn_back_the_summary(store: Store, recorder: Recorder) -> None:
+    """Of two writers the later step is the last value, in whatever order they arrive."""
+    play(store, recorder, [batch("r", steps=[9], writer="fast", loss=[1.0])])
+    play(store, recorder, [batch("r", steps=[4], writer="slow", loss=[7.0])], first=10)
+    with store.read() as conn:
+        assert reader.summary(conn, "r") == {"loss": 1.0}
+
+
 def test_a_restart_hides_earlier_last_values(store: Store, recorder: Recorder) -> None:
     """What the new attempt's first step hides leaves the summary as well."""
     early = batch(steps=[5], loss=[1.0], only_first=[2.0], summary={"best": 1.0})

@@ -1,0 +1,279 @@
+"""`besom.Api()` over a store, with and without a recorder at work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from besom.broker.connection import Connection
+from besom.errors import NotFound, Unreachable, UsageError
+from besom.tracking import api as api_module
+from besom.tracking.api import Api
+from besom.tracking.init import init
+from besom.tracking.recorder import Recorder
+from besom.tracking.store import Store
+
+from .desk import Desk
+from .stories import batch, claimed, created, ended, finished, play, started
+
+STAMPS = [10.0, 11.5, 13.0]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """The default store of this test's home."""
+    opened = Store.open(f"sqlite:///{tmp_path}/home/besom.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def told(store: Store) -> Store:
+    """A sweep to maximise acc with three ended trials and one queued, and a run of its own."""
+    rows = [
+        created(goal="maximize", metric="acc"),
+        claimed(1), claimed(2), claimed(3),
+        started("s-1", sweep="s", number=1, at_ms=10_000, name="one", tags=["t"], config={"lr": 1.0, "extra": 2}),
+        batch("s-1", steps=[0, 1, 2], writer="w1", acc=[0.1, 0.9, 0.5], _timestamp=STAMPS),
+        batch("s-2", steps=[0, 1], writer="w2", acc=[0.2, 0.7], console=[("stdout", 1.0, "a"), ("stderr", 2.0, "b")]),
+        ended(1, w1=1), ended(2, w2=1), ended(3, state="failed"),
+        started("r", at_ms=20_000, project="q"), batch("r", steps=[5], writer="wr", n=[{"x": 1}]), finished("r", wr=1),
+    ]  # fmt: skip
+    recorder = Recorder()
+    play(store, recorder, rows)
+    with store.begin() as conn:
+        recorder.issue(conn, "s", [(4, {"lr": 4.0})], 1.0)
+    return store
+
+
+@contextmanager
+def opened() -> Iterator[Api]:
+    api = Api()
+    try:
+        yield api
+    finally:
+        api.close()
+
+
+@pytest.fixture
+def api(told: Store) -> Iterator[Api]:
+    with opened() as found:
+        yield found
+
+
+def test_nothing_running_reads_the_store(api: Api, tmp_path: Path) -> None:
+    """Without service and Redis the store is read, and nothing is started."""
+    assert not api.connected
+    assert api.where == str(tmp_path / "home" / "besom.db")
+    assert [sweep.id for sweep in api.sweeps()] == ["s"]
+    assert not (tmp_path / "home" / "service.json").exists()
+
+
+def test_no_store(tmp_path: Path) -> None:
+    """Where there is none, the error names the place, and none is made."""
+    with pytest.raises(Unreachable, match=r"no store at .*besom\.db"):
+        Api()
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("path", ["s", "p/s", "e/p/s"])
+def test_a_sweep(path: str, api: Api) -> None:
+    """Found by id, project/id and entity/project/id."""
+    sweep = api.sweep(path)
+    assert (sweep.path, sweep.name, sweep.state, sweep.metric) == (
+        "e/p/s", "n", "pending", {"name": "acc", "goal": "maximize"},
+    )  # fmt: skip
+    assert sweep.counts == {"finished": 2, "failed": 1, "queued": 1}
+    assert [run.id for run in sweep.runs] == ["s-1", "s-2", "s-3"]
+    assert [row["number"] for row in sweep.trials(state="finished")] == [1, 2]
+
+
+@pytest.mark.parametrize(("what", "path"), [("sweep", "t"), ("sweep", "x/s"), ("run", "s-4"), ("run", "x/p/s-1")])
+def test_not_found(what: str, path: str, api: Api) -> None:
+    """An unknown id, or one of another project, is an error that tells kind, id and place."""
+    with pytest.raises(NotFound, match=rf"no {what} '{path}' at .*besom\.db"):
+        getattr(api, what)(path)
+
+
+@pytest.mark.parametrize("path", ["", "a/b/c/d", "s 1"])
+def test_paths_that_cannot_be(path: str, api: Api) -> None:
+    """What is no address is refused with its shape."""
+    with pytest.raises(UsageError, match="project/id"):
+        api.run(path)
+
+
+def test_best_run(api: Api) -> None:
+    """The best value of the metric by the sweep's goal: the best of its history, not the last."""
+    best = api.sweep("s").best_run()
+    assert best is not None
+    assert (best.id, best.value, best.summary["acc"]) == ("s-1", 0.9, 0.5)
+    assert [row["number"] for row in api.sweep("s").best_trials()] == [1, 2]
+
+
+def test_no_best_run(store: Store) -> None:
+    """A sweep in which nothing has ended has none."""
+    play(store, Recorder(), [created(), claimed()])
+    with opened() as api:
+        assert api.sweep("s").best_run() is None
+
+
+def test_a_run(api: Api) -> None:
+    """Config, tags, state and other columns; a trial's run is named by sweep and number."""
+    run = api.run("e/p/s-1")
+    assert (run.name, run.state, run.config, run.tags, run["number"], run["agent"]) == (
+        "one", "finished", {"lr": 1.0, "extra": 2}, ["t"], 1, "a",
+    )  # fmt: skip
+    assert (api.run("s-3").state, api.run("s-3").value, api.run("s-3").summary) == ("failed", None, {})
+    assert (api.run("r").path, api.run("r").value) == ("e/q/r", None)
+
+
+def test_history(api: Api) -> None:
+    """A DataFrame by step with its time and seconds since the start; without pandas, rows."""
+    run = api.run("s-1")
+    frame = run.history()
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["acc"].tolist() == [0.1, 0.9, 0.5]
+    assert frame["_runtime"].tolist() == [stamp - STAMPS[0] for stamp in STAMPS]
+    rows = run.history(pandas=False)
+    assert rows[1] == {"_step": 1, "acc": 0.9, "_timestamp": 11.5, "_runtime": 1.5}
+    assert [row["acc"] for row in run.history(x_axis="acc", pandas=False)] == [0.1, 0.5, 0.9]
+
+
+def test_history_without_pandas(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where pandas is not installed rows come as a list of dicts."""
+    monkeypatch.setattr(api_module, "_data_frame", lambda: None)
+    assert api.run("s-2").history() == [{"_step": 0, "acc": 0.2}, {"_step": 1, "acc": 0.7}]
+
+
+@pytest.mark.parametrize(("samples", "steps"), [(1, [99]), (2, [0, 99]), (4, [0, 33, 66, 99]), (100, list(range(100)))])
+def test_thinned_history(samples: int, steps: list[int], store: Store) -> None:
+    """Evenly chosen rows, the first and the last among them, never more than asked for."""
+    play(store, Recorder(), [started("r"), batch("r", steps=range(100), a=[float(step) for step in range(100)])])
+    with opened() as api:
+        assert [row["_step"] for row in api.run("r").history(samples=samples, pandas=False)] == steps
+        assert len(list(api.run("r").scan_history())) == 100
+
+
+def test_chosen_keys(store: Store) -> None:
+    """Only the names asked for, and only rows that have one of them."""
+    play(
+        store, Recorder(), [started("r"), batch("r", steps=[0, 1], a=[1.0, 2.0]), batch("r", 2, steps=[1, 2], b=[3, 4])]
+    )
+    with opened() as api:
+        run = api.run("r")
+        assert list(run.scan_history(keys=["b"])) == [{"_step": 1, "b": 3}, {"_step": 2, "b": 4}]
+        assert list(run.scan_history(min_step=1, max_step=2)) == [{"_step": 1, "a": 2.0, "b": 3}]
+        assert list(run.scan_history(keys=["none"])) == []
+
+
+def test_console(api: Api) -> None:
+    """What a run printed, from any line on."""
+    assert api.run("s-2").console() == [("stdout", 1.0, "a"), ("stderr", 2.0, "b")]
+    assert api.run("s-2").console(after=1) == [("stderr", 2.0, "b")]
+
+
+def test_order_and_place_of_runs(api: Api) -> None:
+    """Runs by project, ordered by a column, largest first with a minus; a column that is none is named."""
+    assert [run.id for run in api.runs("e/p", order="-value")] == ["s-1", "s-2", "s-3"]
+    assert [run.id for run in api.runs("p", order="+value", per_page=1)] == ["s-2"]
+    assert [run.id for run in api.runs("q")] == ["r"]
+    assert len(api.runs()) == 4
+    with pytest.raises(ValueError, match="order 'lr'"):
+        api.runs(order="lr")
+
+
+def test_a_sweep_that_was_removed(api: Api, told: Store) -> None:
+    """What was read before stays readable; its state tells that it is gone."""
+    sweep = api.sweep("s")
+    with told.begin() as conn:
+        conn.exec_driver_sql("DELETE FROM sweeps WHERE id = 's'")
+    assert (sweep.id, sweep.state) == ("s", "removed")
+
+
+# ---- with a recorder
+
+
+@pytest.fixture
+def live(wired: Connection, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """An Api that sees fakeredis."""
+    monkeypatch.setattr(api_module, "_reachable", lambda _: wired)
+    with opened() as api:
+        yield api
+
+
+@contextmanager
+def recording(desk: Desk) -> Iterator[None]:
+    """A recorder at work beside the test."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.005):
+            desk.record()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_you_read_your_own_writes(live: Api, wired: Connection, store: Store) -> None:
+    """What was logged before a call is in the answer, however far behind the recorder was."""
+    with recording(Desk(wired, store)):
+        for count in range(1, 6):
+            with init(id=f"r{count}") as run:
+                run.log({"count": count})
+            found = live.run(f"r{count}")
+            assert found.state == "finished"
+            assert [row["count"] for row in found.scan_history()] == [count]
+
+
+def test_a_recorder_that_stands_still(
+    live: Api, wired: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After its patience the Api answers with what there is, says so once, and does not wait again."""
+    monkeypatch.setattr(api_module, "_WAIT_SECONDS", 0.05)
+    live._patience = 0.05
+    init(id="r").finish()
+    assert live.runs() == []
+    assert live.sweeps() == []
+    assert [message for message in caplog.messages if "has not caught up" in message] == caplog.messages
+    assert len(caplog.messages) == 1
+
+
+def test_it_waits_again_once_caught_up(live: Api, wired: Connection, store: Store) -> None:
+    """A recorder that stood still for a while is waited for again after it came back."""
+    desk = Desk(wired, store)
+    live._patience = 0.0
+    init(id="r").finish()
+    desk.record()
+    assert [run.id for run in live.runs()] == ["r"]
+    with recording(desk):
+        init(id="q").finish()
+        assert {run.id for run in live.runs()} == {"r", "q"}
+
+
+def test_redis_that_went_away(live: Api, wired: Connection, monkeypatch: pytest.MonkeyPatch, told: Store) -> None:
+    """The store still has what it had."""
+
+    def away(*_: object, **__: object) -> None:
+        raise Unreachable("away")
+
+    monkeypatch.setattr(wired, "call", away)
+    assert live.sweep("s").counts["finished"] == 2
+    monkeypatch.undo()
+
+
+def test_a_store_on_another_machine(wired: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a Redis configured, no store here and no HTTP there, the error tells both ways out."""
+    monkeypatch.setenv("BESOM_REDIS_URL", "redis://elsewhere")
+    monkeypatch.setattr(api_module, "connect", lambda *_, **__: wired)
+    with pytest.raises(Unreachable, match=r"--http HOST:PORT, or set BESOM_STORE"):
+        Api()

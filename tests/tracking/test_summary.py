@@ -1,0 +1,53 @@
+"""`run.summary`, as the run itself sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from besom.tracking.summary import Summary
+
+
+def test_last_logged_value_unless_set() -> None:
+    """A row's values are the last ones; what is set explicitly stands until its name is logged again."""
+    summary = Summary()
+    summary.logged({"loss": 2.0, "acc": 0.1})
+    summary["loss"] = 9.0
+    summary.logged({"acc": 0.2})
+    assert dict(summary.items()) == {"loss": 9.0, "acc": 0.2}
+    summary.logged({"loss": 1.0})
+    assert summary["loss"] == 1.0
+
+
+def test_what_is_set_is_told_in_plain_values() -> None:
+    """By attribute, item and update; what is logged is not told again."""
+    told: list[dict[str, Any]] = []
+    summary = Summary(told.append)
+    summary.best = np.int64(3)
+    summary["n"] = {"x": (1,)}
+    summary.update({"a": 1, "b": 2})
+    summary.logged({"c": 3})
+    assert told == [{"best": 3}, {"n": {"x": [1]}}, {"a": 1, "b": 2}]
+
+
+def test_reading() -> None:
+    """By attribute, by item, with a default, and as names."""
+    summary = Summary()
+    summary.logged({"val": {"loss": 1.0}})
+    assert summary.val["loss"] == summary["val"]["loss"] == 1.0
+    assert summary.get("no", 4) == 4
+    assert ("val" in summary, "no" in summary, list(summary), list(summary.keys())) == (True, False, ["val"], ["val"])
+    with pytest.raises(AttributeError, match="no 'acc'"):
+        _ = summary.acc
+    with pytest.raises(KeyError):
+        _ = summary["acc"]
+
+
+def test_a_value_that_cannot_be_kept() -> None:
+    """It is refused by name and leaves the summary as it was."""
+    summary = Summary()
+    with pytest.raises(TypeError, match="model"):
+        summary.update({"a": 1, "model": object()})
+    assert list(summary) == []
