@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgpack
@@ -38,10 +39,12 @@ __all__ = [
     "SweepStateSet",
     "TrialClaimed",
     "TrialEnded",
+    "TrialRetried",
     "TrialState",
+    "TrialsReopened",
     "Unreadable",
     "encode",
-    "read_event",
+    "read_events",
     "read_spec",
     "run_id_of",
     "signature_of",
@@ -99,6 +102,12 @@ class SweepSpec(Message):
     metric: Metric | None = None
     program: str | None = None
     command: tuple[str, ...] | None = None
+    retries: int = 0
+    """How often a trial that fails is tried again."""
+    timeout: float | None = None
+    """Seconds that one attempt may take."""
+    weight: float = 1.0
+    """Share of the agents that serve several sweeps."""
     signature: str = ""
     """HMAC of what would be executed, by whoever knows BESOM_SECRET."""
 
@@ -201,6 +210,23 @@ class TrialEnded(TrialEvent):
     """Batches sent by each writer of the attempt; the run closes when all are recorded."""
 
 
+class TrialRetried(TrialEvent):
+    """An attempt failed, and the trial waits to be tried again."""
+
+    kind = "retry"
+    failures: int
+    details: Annotated[dict[str, Any], _FromJson]
+    """error, exit_code, writers, as in `TrialEnded`."""
+
+
+class TrialsReopened(Event):
+    """`besom retry`: trials of these states are to run again."""
+
+    kind = "reopen"
+    sweep: str
+    states: Annotated[tuple[TrialState, ...], _FromJson]
+
+
 class AttemptReleased(TrialEvent):
     """The agent handed the trial back."""
 
@@ -298,8 +324,8 @@ class BatchBody(Message):
 _KINDS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
-        SweepCreated, SweepStateSet, SweepRemoved, TrialClaimed, TrialEnded, AttemptReleased,
-        AttemptLost, RunStarted, RunEnded, RunBeat, Batch,
+        SweepCreated, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased, AttemptLost,
+        RunStarted, RunEnded, RunBeat, Batch,
     )
 }  # fmt: skip
 
@@ -311,14 +337,14 @@ def encode(event: Event) -> dict[str, Any]:
         value = getattr(event, name)
         if isinstance(value, BaseModel):
             value = value.model_dump_json()
-        elif isinstance(value, dict):
+        elif isinstance(value, dict | tuple):
             value = json.dumps(value)
         fields[name] = value
     return fields
 
 
-def read_event(fields: dict[bytes, bytes]) -> Event:
-    """The event in a journal entry.
+def read_events(fields: dict[bytes, bytes]) -> list[Event]:
+    """The events in a journal entry: one, or one for each trial that was claimed or ended in the same call.
 
     Raises:
         Unreadable: unknown kind, foreign version, or a field that does not fit.
@@ -327,17 +353,43 @@ def read_event(fields: dict[bytes, bytes]) -> Event:
     version = int(text) if text.isdigit() and len(text) < 10 else text
     if not isinstance(version, int) or not _is_known(version):
         raise Unreadable(_foreign(version))
-    kind = _KINDS.get(fields.get(b"kind", b"").decode("utf-8", "replace"))
-    if kind is None:
-        raise Unreadable(f"unknown kind of message {fields.get(b'kind')!r}")
+    kind = fields.get(b"kind", b"").decode("utf-8", "replace")
     values: dict[str, Any] = {}
     for name, value in fields.items():
         if name not in (b"kind", b"v", b"total"):
             values[name.decode("utf-8", "replace")] = value if name == b"body" else value.decode("utf-8", "replace")
     try:
-        return kind.model_validate(values)
+        if kind in _SEVERAL:
+            return _SEVERAL[kind](values)
+        if kind not in _KINDS:
+            raise Unreadable(f"unknown kind of message {kind!r}")
+        return [_KINDS[kind].model_validate(values)]
     except ValidationError as error:
-        raise _unreadable(kind.kind, error) from None
+        raise _unreadable(kind, error) from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"{kind}: {type(error).__name__}: {error}") from None
+
+
+def _claims(values: dict[str, Any]) -> list[Event]:
+    shared = {name: values[name] for name in ("sweep", "agent")} | {"at_ms": values.get("at_ms", 0)}
+    return [
+        TrialClaimed.model_validate({**shared, "number": number, "attempt": attempt, "token": token, "params": params})
+        for number, attempt, token, params in json.loads(values["items"])
+    ]
+
+
+def _ends(values: dict[str, Any]) -> list[Event]:
+    at = values.get("at_ms", 0)
+    return [
+        TrialEnded.model_validate(
+            {"at_ms": at, "sweep": sweep, "number": number, "attempt": attempt, "token": token, "state": state, **more}
+        )
+        for sweep, number, attempt, token, state, more in json.loads(values["items"])
+    ]
+
+
+_SEVERAL: dict[str, Callable[[dict[str, Any]], list[Event]]] = {"claims": _claims, "ends": _ends}
+"""Entries that tell of several trials (`lua/common.lua`)."""
 
 
 def read_spec(text: bytes | str) -> SweepSpec:

@@ -10,11 +10,11 @@ __all__ = ["KEYS", "LUA_KEYS", "Keys"]
 KEYS: dict[str, str] = {
     # sweeps and trials
     "sweeps": "sweeps",  # zset: sweep id by creation time (ms); those not removed
-    "sweep": "sweep:{}",  # hash: spec (json), state
+    "sweep": "sweep:{}",  # hash: spec (json), state, retries
     "ready": "ready:{}",  # list: numbers of trials that wait, first to go first
-    "alive": "alive:{}",  # set: numbers of trials that have a hash
     "done": "done:{}",  # bitmap: trials whose end is in the store
-    "trial": "trial:{}:{}",  # hash: state queued|running|ended, params, attempt, token, agent, losses
+    "trials": "trials:{}",  # hash: number to record (lua/common.lua); those whose end is not in the store
+    "stops": "stops:{}",  # set: numbers of running trials that a stopping rule ends
     "leases": "leases",  # zset: "sweep:number" by end of lease (ms)
     "reaper": "reaper",  # hash: last, hold (ms): when reap last ran, until when it holds still
     "timing": "timing",  # hash: lease_ms, journal_limit: lengths the controller has set for all

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from besom.broker.connection import Connection, to_json
 from besom.messages import Claim, SweepSpec, SweepState, read_spec
 
-__all__ = ["CRASH_LIMIT", "Ending", "Ledger", "Reply", "Verdict"]
+__all__ = ["CRASH_LIMIT", "Ending", "Ledger", "Reply", "Retry", "Verdict"]
 
 CRASH_LIMIT: Final = 3
 """A trial whose agent was lost so many times has crashed."""
@@ -22,7 +22,7 @@ CRASH_LIMIT: Final = 3
 _CHUNK: Final = 500
 """Trials in one script call; Lua's stack and Redis' latency set the order of magnitude."""
 
-Reply = Literal["ok", "done", "stale"]
+Reply = Literal["ok", "retry", "done", "stale"]
 Verdict = Literal["ok", "stale", "cancel", "stop"]
 
 
@@ -32,13 +32,23 @@ class Ending:
 
     claim: Claim
     state: Literal["finished", "failed", "stopped", "cancelled"]
-    details: Mapping[str, str] = field(default_factory=dict)
-    """error, exit_code, writers (JSON): fields of `messages.TrialEnded`."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """error, exit_code, writers: fields of `messages.TrialEnded`."""
 
     def arguments(self) -> list[Any]:
         """As `complete.lua` takes it."""
-        flat = [text for pair in self.details.items() for text in pair]
-        return [self.claim.sweep, self.claim.number, self.claim.token, self.state, len(flat), *flat]
+        details = to_json(self.details) if self.details else "{}"
+        return [self.claim.sweep, self.claim.number, self.claim.token, self.state, details]
+
+
+class Retry(NamedTuple):
+    """A trial to be run again, and what it has behind it."""
+
+    number: int
+    attempt: int
+    losses: int
+    failures: int
+    params: Mapping[str, Any]
 
 
 class Ledger:
@@ -52,7 +62,7 @@ class Ledger:
 
     def create(self, spec: SweepSpec) -> bool:
         """Write a new sweep; False when its id is taken."""
-        return bool(self.connection.script("create", spec.id, spec.model_dump_json()))
+        return bool(self.connection.script("create", spec.id, spec.model_dump_json(), spec.retries))
 
     def set_state(self, sweep: str, state: SweepState, epoch: int | None = None) -> tuple[str, str]:
         """('ok' | 'unknown' | 'refused', the state it was in)."""
@@ -98,12 +108,13 @@ class Ledger:
             then: (sweep, agent, count, nonce) of a claim to make, or None.
 
         Returns:
-            For each ending its reply and journal id; the sweep's state and the new claims (empty without `then`).
+            For each ending its reply and the journal entry by which it is recorded, '' when there is none; the sweep's
+            state and the new claims (empty without `then`). Reply "retry": the trial waits to be tried again.
         """
         claim = then or ("", "", 0, "")
         flat = [argument for ending in endings for argument in ending.arguments()]
-        replies, (state, taken) = self.connection.script("complete", *claim, *flat)
-        read = [(reply.decode(), entry.decode()) for reply, entry in replies]
+        replies, entry, (state, taken) = self.connection.script("complete", *claim, *flat)
+        read = [(reply.decode(), entry.decode() if reply in (b"ok", b"retry") else "") for reply in replies]
         return read, state.decode(), _claims(claim[0], taken)
 
     def beat(
@@ -151,10 +162,16 @@ class Ledger:
         self.connection.script("drop", epoch, sweep)
 
     def restore(self, epoch: int, spec: SweepSpec, state: str, trials: Sequence[Sequence[Any]]) -> None:
-        """Write back what Redis lost; see `lua/restore.lua` for a trial's eight fields."""
+        """Write back what Redis lost; see `lua/restore.lua` for a trial's nine fields."""
         for part in _chunks(trials) or [[]]:
             flat = [field for trial in part for field in trial]
-            self.connection.script("restore", epoch, spec.id, spec.model_dump_json(), state, *flat)
+            self.connection.script("restore", epoch, spec.id, spec.model_dump_json(), state, spec.retries, *flat)
+
+    def retry(self, epoch: int, sweep: str, trials: Sequence[Retry]) -> None:
+        """Queue trials that were claimed before: ended ones, or such as Redis has lost."""
+        for part in _chunks(trials):
+            flat = [field for one in part for field in (*one[:4], to_json(one.params))]
+            self.connection.script("retry", epoch, sweep, *flat)
 
     def states(self) -> dict[str, str]:
         """The state of every sweep in Redis."""
@@ -171,8 +188,8 @@ class Ledger:
 
     def alive(self, sweep: str) -> set[int]:
         """Numbers of the trials that Redis holds."""
-        key = self.keys.alive(sweep)
-        held = self.connection.call(lambda: self.connection.redis.smembers(key))
+        key = self.keys.trials(sweep)
+        held = self.connection.call(lambda: self.connection.redis.hkeys(key))
         return {int(number) for number in held}
 
     def ready_counts(self, sweeps: Sequence[str]) -> list[int]:

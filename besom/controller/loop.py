@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from besom.broker.connection import Connection
 from besom.broker.journal import Entry, Journal
 from besom.broker.lead import Lead
-from besom.broker.ledger import Ledger
+from besom.broker.ledger import Ledger, Retry
 from besom.broker.turns import Turns
 from besom.controller.owed import Owed
 from besom.controller.planner import Planner
@@ -30,7 +30,7 @@ from besom.controller.restart import check_journal, load_plans, pay_again, rebui
 from besom.controller.slots import Slots
 from besom.controller.sweep_plan import Question, SweepPlan
 from besom.errors import BesomError, Fenced
-from besom.messages import Batch, Event, Unreadable, read_event, run_id_of
+from besom.messages import Batch, Event, Unreadable, read_events, run_id_of
 from besom.settings import Settings
 from besom.strategies import Params
 from besom.tracking.outcomes import (
@@ -41,6 +41,7 @@ from besom.tracking.outcomes import (
     SweepMoved,
     TrialBack,
     TrialClosed,
+    TrialReopened,
     TrialTaken,
 )
 from besom.tracking.reader import last_id
@@ -197,15 +198,18 @@ class Controller:
         events: list[tuple[str, Event]] = []
         for entry in entries:
             try:
-                event = read_event(entry.fields)
+                told = read_events(entry.fields)
             except Unreadable as error:
                 log.error("journal entry %s is set aside: %s", entry.id, error)
                 self.recorder.reject(conn, entry.id, str(error), entry.fields)
                 continue
-            events.append((entry.id, event))
-            if isinstance(event, Batch):
-                owed.writers[event.writer] = event.run
+            for event in told:
+                events.append((entry.id, event))
+                if isinstance(event, Batch):
+                    owed.writers[event.writer] = event.run
         for outcome in self._recorded(conn, events):
+            if isinstance(outcome, TrialReopened) and outcome.sweep not in self.plans:
+                self.plans.update(load_plans(conn, outcome.sweep))
             self._happened(outcome, owed)
         if entries:
             self._last = entries[-1].id
@@ -215,13 +219,16 @@ class Controller:
         if not self._careful:
             return self.recorder.apply(conn, events, now) + self.recorder.due(conn, now)
         self._careful -= 1
+        return [outcome for entry, event in events for outcome in self._carefully(conn, entry, event, now)]
+
+    def _carefully(self, conn: Any, entry: str, event: Event, now: float) -> list[Outcome]:
+        """Apply one event by itself; one that raises is set aside."""
         try:
             with conn.begin_nested():
-                return self.recorder.apply(conn, events, now)
+                return self.recorder.apply(conn, [(entry, event)], now)
         except (BesomError, DBAPIError):
             raise  # not the entry's fault
         except Exception as error:
-            ((entry, event),) = events
             log.exception("journal entry %s is set aside", entry)
             self.recorder.forget()
             self.recorder.reject(conn, entry, f"{type(error).__name__}: {error}", event.model_dump(mode="json"))
@@ -250,6 +257,10 @@ class Controller:
             plan.taken(outcome.number, outcome.params)
         elif isinstance(outcome, TrialBack):
             plan.back(outcome.number)
+        elif isinstance(outcome, TrialReopened):
+            plan.state = "running"
+            plan.reopened(outcome.number, outcome.params)
+            owed.retry[outcome.sweep].append(Retry(outcome.number, outcome.attempt, 0, 0, outcome.params))
         elif isinstance(outcome, SweepMoved):
             plan.state = outcome.state
             if outcome.state in ("stopping", "cancelled"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from besom.broker.journal import Entry, Journal
-from besom.broker.ledger import Ledger
+from besom.broker.ledger import Ledger, Retry
 from besom.strategies import Params
 
 __all__ = ["Owed"]
@@ -23,6 +23,7 @@ class Owed:
         self.issue: dict[str, list[tuple[int, Params]]] = defaultdict(list)
         self.replan: dict[str, list[tuple[int, Params]]] = defaultdict(list)
         self.forget: dict[str, list[int]] = defaultdict(list)
+        self.retry: dict[str, list[Retry]] = defaultdict(list)
         self.removed: list[str] = []
         self.finished: list[str] = []
         self.wake: list[str] = []
@@ -43,6 +44,8 @@ class Owed:
             ledger.replan(epoch, sweep, replanned)
         for sweep, numbers in self.forget.items():
             ledger.forget(epoch, sweep, numbers)
+        for sweep, again in self.retry.items():
+            ledger.retry(epoch, sweep, again)
         for sweep in self.removed:
             ledger.drop(epoch, sweep)
         for sweep in self.finished:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, select
 
 from besom.broker.journal import Journal, entry_order
-from besom.broker.ledger import Ledger
+from besom.broker.ledger import Ledger, Retry
 from besom.controller.sweep_plan import SweepPlan
 from besom.errors import BesomError, StoreMismatch
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec, run_id_of
@@ -51,11 +51,14 @@ def check_journal(conn: Connection, journal: Journal, store: Store) -> bool:
     return lost
 
 
-def load_plans(conn: Connection) -> dict[str, SweepPlan]:
-    """A plan for each sweep that is not over, from the store alone."""
+def load_plans(conn: Connection, sweep: str | None = None) -> dict[str, SweepPlan]:
+    """A plan for each sweep that is not over, or for this one, from the store alone."""
     plans: dict[str, SweepPlan] = {}
     states = ("pending", "running", "paused", "stopping", "cancelled")
-    for row in conn.execute(select(schema.sweeps).where(schema.sweeps.c.state.in_(states))).mappings():
+    query = select(schema.sweeps).where(schema.sweeps.c.state.in_(states))
+    if sweep is not None:
+        query = query.where(schema.sweeps.c.id == sweep)
+    for row in conn.execute(query).mappings():
         try:
             plan = SweepPlan.of(SweepSpec.model_validate_json(row["spec"]), row["state"])
         except (BesomError, ValueError) as error:
@@ -106,7 +109,7 @@ def pay_again(store: Store, ledger: Ledger, epoch: int, plans: Mapping[str, Swee
     """
     for sweep, plan in plans.items():
         alive = ledger.alive(sweep)
-        ledger.issue(epoch, sweep, [(number, plan.trials[number]) for number in sorted(plan.waiting - alive)])
+        _queue_again(store, ledger, epoch, sweep, alive)
         ledger.forget(epoch, sweep, sorted(n for n in alive - plan.trials.keys() if n <= plan.issued))
     others = [(sweep, state) for sweep, state in ledger.states().items() if sweep not in plans]
     with store.read() as conn:
@@ -121,10 +124,22 @@ def pay_again(store: Store, ledger: Ledger, epoch: int, plans: Mapping[str, Swee
                 ledger.set_state(sweep, "finished", epoch)
 
 
+def _queue_again(store: Store, ledger: Ledger, epoch: int, sweep: str, alive: set[int]) -> None:
+    """Trials that wait in the store and that Redis does not have."""
+    trials = schema.trials
+    query = select(trials).where(trials.c.sweep == sweep, trials.c.state == "queued").order_by(trials.c.number)
+    with store.read() as conn:
+        missing = [row for row in conn.execute(query).mappings() if row["number"] not in alive]
+    ledger.issue(epoch, sweep, [(row["number"], json.loads(row["params"])) for row in missing if not row["attempt"]])
+    again = [Retry(row["number"], row["attempt"], row["losses"], row["failures"], json.loads(row["params"]))
+             for row in missing if row["attempt"]]  # fmt: skip
+    ledger.retry(epoch, sweep, again)
+
+
 def _as_lua(trial: Any) -> tuple[Any, ...]:
     if trial["state"] in _OPEN:
         return (
             "running", trial["number"], trial["params"], trial["attempt"], trial["token"] or "", trial["agent"] or "",
-            trial["losses"], _RETURN_MS,
+            trial["losses"], trial["failures"], _RETURN_MS,
         )  # fmt: skip
-    return ("done", trial["number"], "", 0, "", "", 0, 0)
+    return ("done", trial["number"], "", 0, "", "", 0, 0, 0)

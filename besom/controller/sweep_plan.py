@@ -19,9 +19,10 @@ from besom.tracking.outcomes import TrialClosed
 __all__ = ["Question", "SweepPlan", "answer"]
 
 _READY_SECONDS: Final = 0.5
-"""Work kept ready for each slot, so that no agent waits for the controller."""
-_READY_LIMIT: Final = 2000
-_SMOOTHING: Final = 0.2
+"""Work kept ready, so that no agent waits for the controller."""
+_READY_SLACK: Final = 1.5
+"""More than what just ended, so that agents which had too little get more the next time."""
+_READY_LIMIT: Final = 5000
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,12 @@ class SweepPlan:
     exhausted: bool = False
     problem: str = ""
     """Why the sweep was set aside."""
-    seconds: float = 0.0
-    """Smoothed length of a trial, 0 while unknown."""
 
     def __post_init__(self) -> None:
         self.adaptive = self.config.method == "bayes"
         self._history: list[EndedTrial] = []
         self._news = 0  # ended since the last answer
+        self._ended_in: dict[int, int] = {}  # span of _READY_SECONDS to trials that ended in it; the last two
         self._strategy: Strategy | None = None if self.adaptive else self._fresh_strategy()
 
     @classmethod
@@ -99,15 +99,22 @@ class SweepPlan:
         if number in self.trials:
             self.waiting.add(number)
 
+    def reopened(self, number: int, params: Params) -> None:
+        """It was over, and waits to run again."""
+        self._history = [ended for ended in self._history if ended.number != number]
+        self.trials[number] = params
+        self.waiting.add(number)
+
     def closed(self, trial: TrialClosed) -> None:
         """It ended, and all it logged is recorded."""
         self.trials.pop(trial.number, None)
         self.waiting.discard(trial.number)
         self.unclaimed.discard(trial.number)
         self.issued = max(self.issued, trial.number)
-        if trial.state in ("finished", "failed") and trial.seconds > 0:
-            known = self.seconds or trial.seconds
-            self.seconds = known + _SMOOTHING * (trial.seconds - known)
+        span = int(trial.ended / _READY_SECONDS)
+        self._ended_in[span] = self._ended_in.get(span, 0) + 1
+        while len(self._ended_in) > 2:
+            del self._ended_in[min(self._ended_in)]
         self.learn(EndedTrial(trial.number, trial.params, trial.state, trial.value, trial.curve))
 
     def learn(self, ended: EndedTrial) -> None:
@@ -121,8 +128,10 @@ class SweepPlan:
         """How many more trials should be issued now, for so many live slots."""
         if self.state not in ("pending", "running") or self.exhausted or self.problem:
             return 0
-        each = 1 if self.adaptive else max(2, math.ceil(_READY_SECONDS / self.seconds)) if self.seconds else 2
-        target = min(_READY_LIMIT, max(1 if self.adaptive else 2, slots * each))
+        target = max(1, slots)
+        if not self.adaptive:
+            ended = max(self._ended_in.values(), default=0)
+            target = min(_READY_LIMIT, max(2, 2 * slots, math.ceil(ended * _READY_SLACK)))
         cap = self.config.run_cap
         left = target - len(self.waiting)
         return max(0, left if cap is None else min(left, cap - self.issued))

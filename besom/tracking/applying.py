@@ -29,13 +29,24 @@ from besom.messages import (
     TrialClaimed,
     TrialEnded,
     TrialEvent,
+    TrialRetried,
+    TrialsReopened,
     Unreadable,
     run_id_of,
 )
 from besom.tracking.batches import Damaged, Opened, open_batch
 from besom.tracking.memory import Memory, home_of
 from besom.tracking.new_rows import new_attempt, new_closing, new_run, new_sweep, new_trial, new_writer, started_run
-from besom.tracking.outcomes import Outcome, RunClosed, SweepAppeared, SweepGone, SweepMoved, TrialBack, TrialTaken
+from besom.tracking.outcomes import (
+    Outcome,
+    RunClosed,
+    SweepAppeared,
+    SweepGone,
+    SweepMoved,
+    TrialBack,
+    TrialReopened,
+    TrialTaken,
+)
 from besom.tracking.removal import remove_runs, remove_sweep, runs_of_sweep
 from besom.tracking.rows import Row, save
 from besom.tracking.schema import rejected
@@ -87,6 +98,8 @@ class Applying:
             AttemptReleased: self._given_back,
             AttemptLost: self._given_back,
             TrialEnded: self._trial_ended,
+            TrialRetried: self._retried,
+            TrialsReopened: self._reopened,
             RunStarted: self._run_started,
             RunEnded: self._run_ended,
             RunBeat: self._run_beat,
@@ -150,6 +163,8 @@ class Applying:
         trial = self._memory.trials.get((event.sweep, event.number))
         if trial is None:
             return new_trial(event.sweep, event.number, {}, self._at)
+        if trial["reopened"] is not None and self._at <= trial["reopened"]:
+            return None  # from before `besom retry`, read again
         return trial if trial["state"] in ("queued", "running") else None
 
     def _claimed(self, event: TrialClaimed) -> None:
@@ -179,6 +194,34 @@ class Applying:
             self._memory.attempts.put(new_attempt(run, event.attempt, trial, self._at))
         self._set_attempt(event, "lost" if isinstance(event, AttemptLost) else "preempted", self._at)
         self.outcomes.append(TrialBack(event.sweep, event.number))
+
+    def _retried(self, event: TrialRetried) -> None:
+        trial = self._open_trial(event)
+        if trial is None or trial["state"] != "running" or trial["token"] != event.token:
+            return
+        error = str(event.details.get("error", "")).replace("\0", "")
+        self._memory.trials.put({**trial, "state": "queued", "failures": event.failures, "error": error})
+        self._set_attempt(event, "failed", self._at)
+        self.outcomes.append(TrialBack(event.sweep, event.number))
+
+    def _reopened(self, event: TrialsReopened) -> None:
+        """Ended trials wait again; those that ended after this event have run again since."""
+        row = self._memory.sweeps.get(event.sweep)
+        if row is None or row["state"] == "cancelled":
+            return
+        self._memory.flush(self._conn)
+        for trial in self._memory.ended_trials(self._conn, event.sweep, event.states):
+            if trial["ended"] > self._at or (trial["reopened"] or 0.0) >= self._at:
+                continue
+            fresh = {"state": "queued", "value": None, "error": "", "losses": 0, "failures": 0, "ended": None}
+            self._memory.trials.put({**trial, **fresh, "token": "", "reopened": self._at})
+            run = self._memory.runs.get(run_id_of(event.sweep, trial["number"]))
+            if run is not None:
+                self._memory.runs.put({**run, "state": "running", "error": "", "exit_code": None, "ended": None})
+            params = json.loads(trial["params"])
+            self.outcomes.append(TrialReopened(event.sweep, trial["number"], trial["attempt"], params))
+            if row["state"] == "finished":
+                row = self._memory.sweeps.put({**row, "state": "running", "ended": None})
 
     def _set_attempt(self, event: TrialEvent, state: str, ended: float | None) -> None:
         row = self._memory.attempts.get((run_id_of(event.sweep, event.number), event.attempt))

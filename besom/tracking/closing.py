@@ -79,9 +79,8 @@ def _close_trial(memory: Memory, row: Row, target: Target | None, score: Score) 
     trial.update(state=state, error=error, value=score.value, ended=row["ended"])
     memory.trials.put(trial)
     _close_run(memory, row, state, error)
-    seconds = max(0.0, row["ended"] - trial["started"]) if trial["started"] is not None else 0.0
     params = json.loads(trial["params"])
-    return TrialClosed(row["sweep"], row["number"], state, score.value, score.curve, params, seconds)
+    return TrialClosed(row["sweep"], row["number"], state, score.value, score.curve, params, row["ended"])
 
 
 def _close_run(memory: Memory, row: Row, state: str, error: str) -> None:

@@ -72,6 +72,14 @@ class Memory:
         for kept in self._kept():
             kept.flush(conn)
         self.batches.flush(conn)
+        self._flush_closings(conn)
+
+    def flush_logged(self, conn: Connection) -> None:
+        """Write what runs have logged, all that must be there before one is closed."""
+        self.attempts.flush(conn)
+        self.batches.flush(conn)
+
+    def _flush_closings(self, conn: Connection) -> None:
         open_now = self.open_closings(conn)
         for some in pieces_of(self._closings_stored - open_now.keys()):
             conn.execute(delete(closings).where(closings.c.run.in_(some)))
@@ -83,6 +91,14 @@ class Memory:
         for kept in self._kept():
             kept.trim()
         self.batches.series.trim()
+
+    def ended_trials(self, conn: Connection, sweep: str, states: Collection[str]) -> list[Row]:
+        """The sweep's trials in these states, loaded; call it after `flush`."""
+        query = select(trials.c.number).where(trials.c.sweep == sweep, trials.c.state.in_(states))
+        numbers = sorted(conn.scalars(query))
+        self.trials.fetch(conn, ((sweep, number) for number in numbers))
+        self.runs.fetch(conn, (run_id_of(sweep, number) for number in numbers))
+        return [row for number in numbers if (row := self.trials.get((sweep, number))) is not None]
 
     def newest_attempt(self, run: str) -> int:
         """The newest attempt that was claimed or has called init()."""
@@ -109,13 +125,18 @@ class Memory:
 
 def _refer(event: Event, wanted: dict[str, set[Any]]) -> None:
     """Add the keys of the rows that an event is about."""
-    if isinstance(event, SweepCreated):
+    if isinstance(event, TrialEvent):
+        run = run_id_of(event.sweep, event.number)
+        home = (event.sweep, event.number)
+    elif isinstance(event, SweepCreated):
         wanted["sweeps"].add(event.spec.id)
-    elif sweep := getattr(event, "sweep", ""):
-        wanted["sweeps"].add(sweep)
-    run = run_of(event)
-    if run:
+        return
+    else:
+        run = run_of(event)
         home = home_of(run)
+        if sweep := getattr(event, "sweep", ""):
+            wanted["sweeps"].add(sweep)
+    if run:
         wanted["runs"].add(run)
         wanted["sweeps"].add(home[0])
         wanted["trials"].add(home)
@@ -124,5 +145,5 @@ def _refer(event: Event, wanted: dict[str, set[Any]]) -> None:
     if isinstance(event, Batch):
         wanted["logging"].add((run, event.attempt))
         wanted["writers"].add(event.writer)
-    if isinstance(event, TrialEnded | RunEnded):
+    elif isinstance(event, TrialEnded | RunEnded):
         wanted["writers"].update(event.writers)

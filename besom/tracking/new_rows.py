@@ -40,7 +40,9 @@ def new_trial(sweep: str, number: int, params: dict[str, Any], issued: float) ->
         "token": "",
         "agent": "",
         "losses": 0,
+        "failures": 0,
         "issued": issued,
+        "reopened": None,
         "started": None,
         "ended": None,
     }

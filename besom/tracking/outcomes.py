@@ -15,6 +15,7 @@ __all__ = [
     "SweepMoved",
     "TrialBack",
     "TrialClosed",
+    "TrialReopened",
     "TrialTaken",
 ]
 
@@ -60,6 +61,17 @@ class TrialBack:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialReopened:
+    """A trial that was over is to run again (`besom retry`)."""
+
+    sweep: str
+    number: int
+    attempt: int
+    """How often it has been claimed so far."""
+    params: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class TrialClosed:
     """A trial ended and all it logged is recorded; told once."""
 
@@ -71,8 +83,8 @@ class TrialClosed:
     curve: tuple[float, ...]
     """The metric's valid values in order of step."""
     params: dict[str, Any]
-    seconds: float
-    """From the last attempt's claim to its end."""
+    ended: float
+    """Seconds since the epoch, by Redis' clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +95,4 @@ class RunClosed:
     state: str
 
 
-Outcome = SweepAppeared | SweepMoved | SweepGone | TrialTaken | TrialBack | TrialClosed | RunClosed
+Outcome = SweepAppeared | SweepMoved | SweepGone | TrialTaken | TrialBack | TrialReopened | TrialClosed | RunClosed

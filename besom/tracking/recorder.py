@@ -74,13 +74,15 @@ class Recorder:
         return applying.outcomes
 
     def _close_complete(self, conn: Connection, applying: Applying) -> None:
-        """Write everything, then close the runs that got their last batch or their end."""
-        self._memory.flush(conn)
+        """Close the runs that got their last batch or their end, once what they logged is written; write the rest."""
+        self._memory.flush_logged(conn)
         closings = self._memory.open_closings(conn)
         ready = [closings[run] for run in applying.touched if run in closings and self._complete(conn, closings[run])]
         applying.touched.clear()
         if ready:
             applying.outcomes += close(conn, self._memory, ready)
+        else:
+            self._memory.flush(conn)
 
     def due(self, conn: Connection, now: float) -> list[Outcome]:
         """Close the runs whose missing batches did not come within `GRACE_SECONDS`."""
@@ -101,6 +103,8 @@ class Recorder:
     def _complete(self, conn: Connection, closing: Row) -> bool:
         """Whether every batch that the run's writers sent is recorded."""
         wanted: dict[str, int] = json.loads(closing["writers"])
+        if not wanted:
+            return True
         self._memory.writers.fetch(conn, wanted)
         held = {writer: self._memory.writers.get(writer) for writer in wanted}
         return all((row["seq"] if row else 0) >= wanted[writer] for writer, row in held.items())
@@ -111,13 +115,14 @@ class Recorder:
         """Insert queued trials; a number that was issued before stays as it is."""
         memory, chosen = self._memory, dict(suggested)
         memory.sweeps.fetch(conn, [sweep])
-        memory.trials.fetch(conn, ((sweep, number) for number in chosen))
+        row = memory.sweeps.get(sweep)
+        if row is None:
+            return
+        memory.trials.fetch(conn, ((sweep, number) for number in chosen if number <= row["issued"]))
         new = {number: params for number, params in chosen.items() if memory.trials.get((sweep, number)) is None}
         for number, params in new.items():
             memory.trials.put(new_trial(sweep, number, params, now))
-        if (row := memory.sweeps.get(sweep)) and new:
-            row["issued"] += len(new)
-            memory.sweeps.put(row)
+        memory.sweeps.put({**row, "issued": row["issued"] + len(new)})
         memory.trials.flush(conn)
         memory.sweeps.flush(conn)
 

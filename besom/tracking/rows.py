@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
+from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, select, tuple_
+from sqlalchemy import Connection, Dialect, Table, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.dml import Insert
 
 __all__ = ["Kept", "Row", "insert_into", "pieces_of", "save"]
 
@@ -29,17 +29,24 @@ def insert_into(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert
 
 
 @cache
-def _upsert(dialect: str, table: Table) -> Insert:
-    statement = insert_into(dialect, table)
+def _upsert(dialect: Dialect, table: Table) -> tuple[str, tuple[str, ...] | None]:
+    """The statement as the driver takes it, and the order of its values; None when they go by name."""
+    statement = insert_into(dialect.name, table)
     keys = [column.name for column in table.primary_key]
     others = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    return statement.on_conflict_do_update(index_elements=keys, set_=others)
+    whole = statement.on_conflict_do_update(index_elements=keys, set_=others)
+    compiled = whole.compile(dialect=dialect, column_keys=[column.name for column in table.columns])
+    return str(compiled), tuple(compiled.positiontup) if compiled.positiontup else None
 
 
 def save(conn: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert whole rows, or replace those with the same key."""
+    """Insert whole rows, or replace those with the same key.
+
+    Straight to the driver: SQLAlchemy's own handling of the values costs more than SQLite's writing of them.
+    """
     if rows:
-        conn.execute(_upsert(conn.dialect.name, table), rows)
+        text, names = _upsert(conn.dialect, table)
+        conn.exec_driver_sql(text, [itemgetter(*names)(row) for row in rows] if names else list(rows))
 
 
 def pieces_of(items: Iterable[_Item], size: int = _AT_ONCE) -> Iterator[list[_Item]]:
@@ -55,11 +62,9 @@ class Kept:
     def __init__(self, table: Table, limit: int = 20_000) -> None:
         self._table, self._limit = table, limit
         self._names = [column.name for column in table.primary_key]
+        self._key: Callable[[Row], Any] = itemgetter(*self._names)
         self._rows: dict[Any, Row | None] = {}
         self._changed: set[Any] = set()
-
-    def _key(self, row: Row) -> Any:
-        return row[self._names[0]] if len(self._names) == 1 else tuple(row[name] for name in self._names)
 
     def fetch(self, conn: Connection, keys: Iterable[Any]) -> None:
         """Load the rows of these keys that are not in memory; a row that does not exist is remembered too."""

@@ -91,7 +91,9 @@ trials = Table(
     _text("token"),
     _text("agent"),
     _whole("losses"),
+    _whole("failures"),
     _real("issued"),
+    _real("reopened"),  # when `besom retry` last queued it again
     _real("started"),
     _real("ended"),
     Index("trials_state", "sweep", "state"),

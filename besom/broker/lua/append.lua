@@ -7,10 +7,10 @@ local recorded = '0'
 local control = ''
 if ARGV[7] ~= '' then
   local state = redis.call('HGET', key.sweep(ARGV[7]), 'state')
-  local trial = redis.call('HMGET', key.trial(ARGV[7], ARGV[8]), 'token', 'stop')
+  local trial = trial_of(ARGV[7], ARGV[8])
   if state == 'cancelled' then control = 'cancel'
-  elseif trial[1] ~= ARGV[9] then control = 'stale'
-  elseif trial[2] then control = 'stop'
+  elseif not trial or trial.token ~= ARGV[9] then control = 'stale'
+  elseif redis.call('SISMEMBER', key.stops(ARGV[7]), ARGV[8]) == 1 then control = 'stop'
   elseif state == 'paused' then control = 'pause' end
 end
 if ARGV[4] ~= '' then

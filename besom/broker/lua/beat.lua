@@ -9,11 +9,10 @@ local until_ms = integer(now + lease_ms())
 local replies = {}
 for i = 5, #ARGV, 3 do
   local sweep, number, token = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if owned(sweep, number, token) then
+  if owned(sweep, number, trial_of(sweep, number), token) then
     redis.call('ZADD', key.leases(), until_ms, member(sweep, number))
-    local state = redis.call('HGET', key.sweep(sweep), 'state')
-    local stop = redis.call('HGET', key.trial(sweep, number), 'stop')
-    replies[#replies + 1] = (state == 'cancelled' and 'cancel') or (stop and 'stop') or 'ok'
+    replies[#replies + 1] = (redis.call('HGET', key.sweep(sweep), 'state') == 'cancelled' and 'cancel')
+      or (redis.call('SISMEMBER', key.stops(sweep), number) == 1 and 'stop') or 'ok'
   else
     replies[#replies + 1] = 'stale'
   end

@@ -1,5 +1,5 @@
--- What every verb shares: clock, journal, epoch, and the two moves of a trial that several verbs make.
--- Redis' own clock is the only one for leases.
+-- What every verb shares: clock, journal, epoch, a trial's record, and the moves that several verbs make.
+-- Redis' own clock is the only one for leases. What concerns many trials goes to Redis in one command, not one for each.
 
 local function integer(number) return string.format('%.0f', number) end
 
@@ -32,80 +32,116 @@ local function is_done(sweep, number) return redis.call('GETBIT', key.done(sweep
 
 local function member(sweep, number) return sweep .. ':' .. number end
 
--- The trial's last state. Its hash stays until the controller has it in the store and forgets it.
-local function end_trial(sweep, number, attempt, token, state, details)
-  redis.call('HSET', key.trial(sweep, number), 'state', 'ended', 'token', token)
+-- A trial's record is one text of seven lines: state, attempt, token, agent, losses, failures, params (JSON).
+local function read_record(text)
+  if not text then return nil end
+  local state, attempt, token, agent, losses, failures, params =
+    string.match(text, '^(%a+)\n(%d+)\n([^\n]*)\n([^\n]*)\n(%d+)\n(%d+)\n(.*)$')
+  return {state = state, attempt = attempt, token = token, agent = agent, losses = losses, failures = failures,
+    params = params}
+end
+
+local function record_text(trial)
+  return table.concat({trial.state, trial.attempt, trial.token, trial.agent, trial.losses, trial.failures, trial.params},
+    '\n')
+end
+
+local function trial_of(sweep, number) return read_record(redis.call('HGET', key.trials(sweep), number)) end
+
+local function keep(sweep, number, trial) redis.call('HSET', key.trials(sweep), number, record_text(trial)) end
+
+-- One item of the event `ends`. `details` is a JSON object: error, exit_code, writers.
+local function end_item(sweep, number, trial, state, details)
+  return '["' .. sweep .. '",' .. number .. ',' .. trial.attempt .. ',"' .. trial.token .. '","' .. state .. '",'
+    .. details .. ']'
+end
+
+local function claim_item(number, trial)
+  return '[' .. number .. ',' .. trial.attempt .. ',"' .. trial.token .. '",' .. trial.params .. ']'
+end
+
+local function journal_items(kind, items, fields)
+  fields[#fields + 1] = 'items'
+  fields[#fields + 1] = '[' .. table.concat(items, ',') .. ']'
+  return journal(kind, fields)
+end
+
+-- The trial's last state. Its record stays until the controller has it in the store and forgets it.
+local function end_trial(sweep, number, trial, state, details)
+  trial.state = 'ended'
+  keep(sweep, number, trial)
   redis.call('ZREM', key.leases(), member(sweep, number))
-  local fields = {'sweep', sweep, 'number', number, 'attempt', attempt, 'token', token, 'state', state}
-  for _, field in ipairs(details) do fields[#fields + 1] = field end
-  return journal('end', fields)
+  return journal_items('ends', {end_item(sweep, number, trial, state, details)}, {})
 end
 
 -- Back into the queue, in front or behind; in a sweep that takes no more trials it ends instead. Gives whether it waits.
-local function requeue(sweep, number, attempt, token, in_front)
+local function requeue(sweep, number, trial, in_front)
   if is_over(redis.call('HGET', key.sweep(sweep), 'state')) then
-    end_trial(sweep, number, attempt, token, 'cancelled', {})
+    end_trial(sweep, number, trial, 'cancelled', '{}')
     return false
   end
-  redis.call('HSET', key.trial(sweep, number), 'state', 'queued')
+  trial.state = 'queued'
+  keep(sweep, number, trial)
   redis.call('ZREM', key.leases(), member(sweep, number))
   redis.call(in_front and 'LPUSH' or 'RPUSH', key.ready(sweep), number)
   return true
 end
 
--- An attempt whose lease ran out comes back before another has claimed its trial.
-local function take_back(sweep, number, attempt, token)
-  redis.call('LREM', key.ready(sweep), 0, number)
-  redis.call('HSET', key.trial(sweep, number), 'state', 'running')
-  redis.call('HINCRBY', key.trial(sweep, number), 'losses', -1)
-  local held = redis.call('HMGET', key.trial(sweep, number), 'agent', 'params')
-  journal('claim', {'sweep', sweep, 'number', number, 'attempt', attempt, 'token', token,
-    'agent', held[1] or '', 'params', held[2] or '{}'})
+-- Whether the attempt with this token still owns the trial. One whose lease ran out comes back, as long as no other
+-- attempt has claimed the trial.
+local function owned(sweep, number, trial, token)
+  if not trial or trial.token ~= token or trial.state == 'ended' then return false end
+  if trial.state == 'queued' then
+    redis.call('LREM', key.ready(sweep), 0, number)
+    trial.state, trial.losses = 'running', integer(math.max(0, tonumber(trial.losses) - 1))
+    keep(sweep, number, trial)
+    journal_items('claims', {claim_item(number, trial)}, {'sweep', sweep, 'agent', trial.agent})
+  end
+  return true
 end
 
--- Whether the attempt with this token still owns the trial: its attempt number, or nil.
-local function owned(sweep, number, token)
-  local held = redis.call('HMGET', key.trial(sweep, number), 'state', 'token', 'attempt')
-  if held[2] ~= token or held[1] == 'ended' then return nil, held[1], held[2] end
-  if held[1] == 'queued' then take_back(sweep, number, held[3], token) end
-  return held[3]
-end
-
--- Lends up to `count` ready trials to an agent. `nonce` makes it repeatable: the same call again, its reply
--- having been lost, gives the same trials.
-local function claim(sweep, agent, count, nonce)
+-- The same claim again, its reply having been lost: the same trials, as far as they are still the agent's.
+local function claim_again(sweep, nonce, numbers)
   local out = {}
+  for number in string.gmatch(numbers, '%d+') do
+    local token = nonce .. '-' .. number
+    local trial = trial_of(sweep, number)
+    if owned(sweep, number, trial, token) then out[#out + 1] = {number, trial.attempt, token, trial.params} end
+  end
+  return out
+end
+
+-- Lends up to `count` ready trials to an agent; `nonce` makes it repeatable. Gives the sweep's state and the trials.
+local function claim(sweep, agent, count, nonce)
   local state = redis.call('HGET', key.sweep(sweep), 'state')
-  if not state then return {'unknown', out} end
+  if not state then return {'unknown', {}} end
   local last = redis.call('HMGET', key.agent(agent), 'nonce', 'held')
-  if last[1] == nonce and last[2] and last[2] ~= '' then
-    for number in string.gmatch(last[2], '%d+') do
-      local token = nonce .. '-' .. number
-      local attempt = owned(sweep, number, token)
-      if attempt then
-        out[#out + 1] = {number, attempt, token, redis.call('HGET', key.trial(sweep, number), 'params')}
+  if last[1] == nonce and last[2] and last[2] ~= '' then return {state, claim_again(sweep, nonce, last[2])} end
+  if state ~= 'running' and state ~= 'pending' then return {state, {}} end
+  local expiry, out, items, held, records, leases = integer(now + lease_ms()), {}, {}, {}, {}, {}
+  while #out < count do
+    local numbers = redis.call('LPOP', key.ready(sweep), count - #out)
+    if not numbers or #numbers == 0 then break end
+    for place, text in ipairs(redis.call('HMGET', key.trials(sweep), unpack(numbers))) do
+      local number, trial = numbers[place], read_record(text)
+      -- One that is over has no record any more, so that a number that stands in `ready` twice harms nothing.
+      if trial and trial.state == 'queued' then
+        trial.state, trial.agent, trial.token = 'running', agent, nonce .. '-' .. number
+        trial.attempt = integer(tonumber(trial.attempt) + 1)
+        out[#out + 1] = {number, trial.attempt, trial.token, trial.params}
+        items[#items + 1] = claim_item(number, trial)
+        held[#held + 1] = number
+        records[#records + 1] = number
+        records[#records + 1] = record_text(trial)
+        leases[#leases + 1] = expiry
+        leases[#leases + 1] = member(sweep, number)
       end
     end
-    return {state, out}
   end
-  if state ~= 'running' and state ~= 'pending' then return {state, out} end
-  local expiry = integer(now + lease_ms())
-  local held = {}
-  while #out < count do
-    local number = redis.call('LPOP', key.ready(sweep))
-    if not number then break end
-    local trial = redis.call('HMGET', key.trial(sweep, number), 'state', 'params', 'attempt')
-    if trial[1] == 'queued' and not is_done(sweep, number) then
-      local attempt = integer(tonumber(trial[3]) + 1)
-      local token = nonce .. '-' .. number
-      redis.call('HSET', key.trial(sweep, number), 'state', 'running', 'attempt', attempt, 'token', token, 'agent', agent)
-      redis.call('ZADD', key.leases(), expiry, member(sweep, number))
-      journal('claim', {'sweep', sweep, 'number', number, 'attempt', attempt, 'token', token,
-        'agent', agent, 'params', trial[2]})
-      out[#out + 1] = {number, attempt, token, trial[2]}
-      held[#held + 1] = number
-    end
-  end
+  if #out == 0 then return {state, out} end
+  redis.call('HSET', key.trials(sweep), unpack(records))
+  redis.call('ZADD', key.leases(), unpack(leases))
+  journal_items('claims', items, {'sweep', sweep, 'agent', agent})
   redis.call('HSET', key.agent(agent), 'nonce', nonce, 'held', table.concat(held, ' '))
   -- An agent that dies before its first beat leaves nothing behind.
   if redis.call('PTTL', key.agent(agent)) < 0 then redis.call('PEXPIRE', key.agent(agent), integer(lease_ms() * 10)) end

@@ -16,17 +16,19 @@ if now < hold and hold <= now + lease then return 0 end
 local expired = redis.call('ZRANGEBYSCORE', key.leases(), '-inf', integer(now), 'LIMIT', 0, tonumber(ARGV[3]))
 for _, name in ipairs(expired) do
   local sweep, number = string.match(name, '^(.*):(%d+)$')
-  local trial = redis.call('HMGET', key.trial(sweep, number), 'state', 'attempt', 'token')
+  local trial = trial_of(sweep, number)
   redis.call('ZREM', key.leases(), name)
-  if trial[1] == 'running' then
-    local losses = redis.call('HINCRBY', key.trial(sweep, number), 'losses', 1)
-    journal('lost', {'sweep', sweep, 'number', number, 'attempt', trial[2], 'token', trial[3], 'losses', integer(losses)})
+  if trial and trial.state == 'running' then
+    local losses = tonumber(trial.losses) + 1
+    trial.losses = integer(losses)
+    journal('lost', {'sweep', sweep, 'number', number, 'attempt', trial.attempt, 'token', trial.token,
+      'losses', trial.losses})
     if losses >= tonumber(ARGV[2]) then
-      end_trial(sweep, number, trial[2], trial[3], 'crashed',
-        {'error', 'its agent was lost ' .. integer(losses) .. ' times while running it'})
+      end_trial(sweep, number, trial, 'crashed',
+        '{"error":"its agent was lost ' .. trial.losses .. ' times while running it"}')
     else
       -- Once in front; then behind, so that a poison trial does not kill one agent after another.
-      requeue(sweep, number, trial[2], trial[3], losses == 1)
+      requeue(sweep, number, trial, losses == 1)
     end
   end
 end

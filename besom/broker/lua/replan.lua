@@ -3,9 +3,10 @@
 if fenced(ARGV[2]) then return redis.error_reply('FENCED') end
 local changed = {}
 for i = 4, #ARGV, 2 do
-  local trial = redis.call('HMGET', key.trial(ARGV[3], ARGV[i]), 'state', 'attempt')
-  if trial[1] == 'queued' and trial[2] == '0' then
-    redis.call('HSET', key.trial(ARGV[3], ARGV[i]), 'params', ARGV[i + 1])
+  local trial = trial_of(ARGV[3], ARGV[i])
+  if trial and trial.state == 'queued' and trial.attempt == '0' then
+    trial.params = ARGV[i + 1]
+    keep(ARGV[3], ARGV[i], trial)
     changed[#changed + 1] = ARGV[i]
   end
 end

@@ -16,11 +16,16 @@ if not allowed[wanted] then return {'refused', state} end
 redis.call('HSET', key.sweep(sweep), 'state', wanted)
 journal('state', {'sweep', sweep, 'state', wanted})
 if is_over(wanted) then
-  while true do
-    local number = redis.call('LPOP', key.ready(sweep))
-    if not number then break end
-    local trial = redis.call('HMGET', key.trial(sweep, number), 'state', 'attempt', 'token')
-    if trial[1] == 'queued' then end_trial(sweep, number, trial[2], trial[3] or '', 'cancelled', {}) end
+  local ended = {}
+  for _, number in ipairs(redis.call('LRANGE', key.ready(sweep), 0, -1)) do
+    local trial = trial_of(sweep, number)
+    if trial and trial.state == 'queued' then
+      trial.state = 'ended'
+      keep(sweep, number, trial)
+      ended[#ended + 1] = end_item(sweep, number, trial, 'cancelled', '{}')
+    end
   end
+  redis.call('DEL', key.ready(sweep))
+  if #ended > 0 then journal_items('ends', ended, {}) end
 end
 return {'ok', state}
