@@ -49,7 +49,7 @@ def create(settings: Settings, file: str, **overrides: str | None) -> SweepSpec:
     connection = connection_for(settings, start=True)
     try:
         spec = create_sweep(connection, config, settings)
-        view = view_of(connection, spec)
+        view = view_of(spec)
     finally:
         connection.close()
     print(f"Creating sweep with ID: {spec.id}")

@@ -48,7 +48,7 @@ def sweep(
     spec = create_sweep(connection, config, settings)
     if not settings.silent:
         print(f"Create sweep with ID: {spec.id}")
-        print(f"Sweep URL: {view_of(connection, spec)}")
+        print(f"Sweep URL: {view_of(spec)}")
     return spec.id
 
 
@@ -68,6 +68,9 @@ def create_sweep(connection: Connection, config: SweepConfig, settings: Settings
         metric=Metric(name=config.metric.name, goal=config.metric.goal) if config.metric else None,
         program=config.program,
         command=config.command,
+        retries=config.retries,
+        timeout=config.timeout,
+        weight=config.weight,
     )
     if settings.secret is not None:
         spec = spec.model_copy(update={"signature": signature_of(spec, settings.secret.get_secret_value())})
@@ -78,7 +81,6 @@ def create_sweep(connection: Connection, config: SweepConfig, settings: Settings
     return spec
 
 
-def view_of(connection: Connection, spec: SweepSpec) -> str:
-    """Where the sweep can be looked at: a page when a controller serves one, else a command."""
-    address = read_leader(connection).info.get("http")
-    return f"{address}/{spec.entity}/{spec.project}/sweeps/{spec.id}" if address else f"besom show {spec.path}"
+def view_of(spec: SweepSpec) -> str:
+    """How the sweep can be looked at."""
+    return f"besom show {spec.path}"

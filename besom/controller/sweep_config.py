@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from besom.controller.parameters import (
     Categorical,
@@ -41,13 +43,26 @@ if TYPE_CHECKING:
 __all__ = ["MetricConfig", "SweepConfig", "load", "parse"]
 
 _LAUNCH_KEYS = ("apiVersion", "image_uri", "job", "kind", "settings")
-_NOT_YET_KEYS = ("constraints", "early_terminate", "metrics", "repeats", "retries", "scheduler")
+_NOT_YET_KEYS = ("constraints", "early_terminate", "metrics", "repeats", "scheduler")
 _LOCAL_CONTROLLER = {"type": "local"}
 _NOT_YET = "cannot be, this is not supported yet; remove the key"
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^/\\#?%:\x00-\x1f]+$")]
 _NAME_RULE = r"a text of 1 to 128 characters without / \ # ? % :"
+
+
+_DURATION_RULE = "seconds above 0, or a text such as 90s, 30m, 2h or 1d"
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _seconds(value: Any) -> Any:
+    """Seconds of 2h and the like; what is none goes on to the check that explains it."""
+    if isinstance(value, str) and (found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", value.strip())):
+        value = float(found[1]) * _UNITS[found[2] or "s"]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        raise PydanticCustomError("duration", _DURATION_RULE)
+    return float(value)
 
 
 class MetricConfig(Section):
@@ -76,6 +91,11 @@ class SweepConfig(Section):
         strict=False,
         min_length=1,
         description="a list of non-empty texts, such as [python, train.py, '--n', '5']",
+    )
+    retries: WholeNumber = Field(0, ge=0, le=1000, description="a whole number from 0, such as 2")
+    timeout: Annotated[float, BeforeValidator(_seconds)] | None = Field(None, description=_DURATION_RULE)
+    weight: float = Field(
+        1.0, strict=False, gt=0, le=1e6, allow_inf_nan=False, description="a number above 0, such as 2"
     )
     warnings: tuple[str, ...] = ()
     """What was ignored, one sentence each."""
@@ -164,7 +184,7 @@ def parse(config: Mapping[str, Any]) -> SweepConfig:
     sweep = check(SweepConfig, checked, (), problems)
     if sweep is None or problems:
         raise problems.error(warnings)
-    for key in ("run_cap", "seed"):
+    for key in ("run_cap", "seed", "retries"):
         if key in written:
             written[key] = getattr(sweep, key)
     if metric:

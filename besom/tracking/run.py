@@ -159,6 +159,11 @@ class Run:
         """Which execution of its trial this is, from 1."""
         return self.trial.claim.attempt if self.trial else 1
 
+    @property
+    def resumed(self) -> bool:
+        """Whether its trial was begun before, by an attempt that was lost, handed back or failed."""
+        return self.attempt > 1
+
     # ---- logging
 
     def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
-from besom.messages import Event, SweepSpec, read_event
+from besom.messages import Event, SweepSpec, read_events
 
 
 def content(connection: Connection) -> dict[str, tuple[Any, int]]:
@@ -25,7 +25,7 @@ def content(connection: Connection) -> dict[str, tuple[Any, int]]:
 
 def events(connection: Connection, kind: type[Event] = Event) -> list[Any]:
     """The journal's events of one kind, oldest first."""
-    found = [read_event(entry.fields) for entry in Journal(connection).read("0-0")]
+    found = [event for entry in Journal(connection).read("0-0") for event in read_events(entry.fields)]
     return [event for event in found if isinstance(event, kind)]
 
 

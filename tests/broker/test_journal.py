@@ -9,7 +9,7 @@ from besom.broker.journal import KEEP_BYTES, Appended, Entry, Journal, entry_ord
 from besom.broker.lead import Lead
 from besom.broker.ledger import Ledger
 from besom.errors import Fenced
-from besom.messages import Batch, Claim, RunEnded, RunStarted, SweepStateSet, read_event
+from besom.messages import Batch, Claim, RunEnded, RunStarted, SweepStateSet, read_events
 from tests.broker.clock import Clock
 from tests.broker.content import content, events, spec
 
@@ -45,14 +45,14 @@ def test_entries_come_out_as_they_went_in(journal: Journal) -> None:
     ids = [journal.append(event) for event in sent]
     read = journal.read("0-0")
     assert [entry.id for entry in read] == ids
-    assert [read_event(entry.fields).model_copy(update={"at_ms": 0}) for entry in read] == sent
+    assert [event.model_copy(update={"at_ms": 0}) for entry in read for event in read_events(entry.fields)] == sent
     assert sorted(ids, key=entry_order) == ids
 
 
 def test_an_entry_carries_redis_time(journal: Journal, clock: Clock) -> None:
     """`at_ms` is Redis' clock, not the writer's."""
     journal.append(RunEnded(run="r"))
-    assert read_event(journal.read("0-0")[0].fields).at_ms == round(clock() * 1000)
+    assert read_events(journal.read("0-0")[0].fields)[0].at_ms == round(clock() * 1000)
 
 
 def test_reading_goes_on_after_an_id(journal: Journal) -> None:
@@ -158,7 +158,7 @@ def test_the_answer_tells_the_sweeps_state(journal: Journal, fake: Connection, s
 def test_a_stopping_rule_is_told_of(journal: Journal, fake: Connection) -> None:
     """A mark on the trial stops it, and no other."""
     claim = _claimed(fake)
-    fake.redis.hset(fake.keys.trial("s", 0), "stop", "1")
+    fake.redis.sadd(fake.keys.stops("s"), 0)
     assert _send(journal, 1, first=True, claim=claim).control == "stop"
     assert _send(journal, 2).control == ""
 

@@ -39,7 +39,7 @@ def test_scripts_name_only_keys_of_the_table() -> None:
         for file in (resources.files("besom.broker") / "lua").iterdir()
         for name in re.findall(r"\bkey\.(\w+)", file.read_text(encoding="utf-8"))
     }
-    assert {"trial", "journal"} <= used
+    assert {"trials", "journal"} <= used
     assert used <= set(KEYS)
 
 

@@ -353,7 +353,7 @@ def test_a_beat_tells_what_is_wanted(ledger: Ledger, fake: Connection) -> None:
     cancelled, (going, stopped) = _take(ledger)[0], _take(ledger, count=2, sweep="t")
     ledger.set_state("s", "cancelled")
     ledger.set_state("t", "stopping")
-    fake.redis.hset(fake.keys.trial("t", stopped.number), "stop", "1")
+    fake.redis.sadd(fake.keys.stops("t"), stopped.number)
     foreign = going.model_copy(update={"token": "foreign"})
     assert ledger.beat("a", 1000, [cancelled, going, stopped, foreign]) == ["cancel", "ok", "stop", "stale"]
 
@@ -724,7 +724,7 @@ def test_a_lost_redis_is_written_back(ledger: Ledger, fake: Connection, clock: C
     running = Claim(sweep="s", number=1, attempt=2, token="tok", params={"x": 1})
     ledger.restore(
         0, spec(), "running",
-        [("done", 0, "", "", "", "", "", ""), ("running", 1, '{"x":1}', 2, "tok", "a", 1, 30_000)],
+        [("done", 0, "", "", "", "", "", "", ""), ("running", 1, '{"x":1}', 2, "tok", "a", 1, 0, 30_000)],
     )  # fmt: skip
     assert (ledger.spec("s"), ledger.states(), ledger.alive("s")) == (spec(), {"s": "running"}, {1})
     assert ledger.issue(0, "s", [(number, {}) for number in range(3)]) == 1
@@ -736,7 +736,7 @@ def test_a_lost_redis_is_written_back(ledger: Ledger, fake: Connection, clock: C
 
 def test_a_restored_trial_has_a_lease_and_its_losses(ledger: Ledger, fake: Connection, clock: Clock) -> None:
     """Its agent gone, it is lost like any other, and counted on from what it was."""
-    ledger.restore(0, spec(), "running", [("running", 0, "{}", 1, "tok", "a", CRASH_LIMIT - 1, 5_000)])
+    ledger.restore(0, spec(), "running", [("running", 0, "{}", 1, "tok", "a", CRASH_LIMIT - 1, 0, 5_000)])
     assert _pass(ledger, clock, 4) == 0
     assert _pass(ledger, clock, 2) == 1
     assert _endings(fake) == {0: "crashed"}
@@ -745,7 +745,7 @@ def test_a_restored_trial_has_a_lease_and_its_losses(ledger: Ledger, fake: Conne
 def test_a_redis_that_lost_its_last_second_is_mended(ledger: Ledger, clock: Clock) -> None:
     """A trial that waits here and runs in the store is taken out of the queue."""
     _sweep(ledger, 2)
-    ledger.restore(0, spec(), "running", [("running", 0, '{"x":5}', 1, "tok", "a", 0, 30_000)])
+    ledger.restore(0, spec(), "running", [("running", 0, '{"x":5}', 1, "tok", "a", 0, 0, 30_000)])
     assert _numbers(_take(ledger, "b", count=9)) == [1]
     claim = Claim(sweep="s", number=0, attempt=1, token="tok", params={"x": 5})
     assert ledger.beat("a", 1000, [claim]) == ["ok"]
@@ -762,7 +762,7 @@ def test_what_redis_knows_better_is_kept(ledger: Ledger, fake: Connection) -> No
     before = content(fake)
     ledger.restore(
         0, spec(), "running",
-        [("running", 0, "{}", 1, first.token, "a", 0, 1), ("running", 1, "{}", 1, ended.token, "a", 0, 1)],
+        [("running", 0, "{}", 1, first.token, "a", 0, 0, 1), ("running", 1, "{}", 1, ended.token, "a", 0, 0, 1)],
     )  # fmt: skip
     assert content(fake) == before
     assert ledger.beat("b", 1000, [later]) == ["ok"]
@@ -771,7 +771,7 @@ def test_what_redis_knows_better_is_kept(ledger: Ledger, fake: Connection) -> No
 def test_a_restored_done_trial_leaves_the_queue(ledger: Ledger) -> None:
     """Done in the store and waiting here: it is not run again."""
     _sweep(ledger, 2)
-    ledger.restore(0, spec(), "running", [("done", 0, "", "", "", "", "", "")])
+    ledger.restore(0, spec(), "running", [("done", 0, "", "", "", "", "", "", "")])
     assert ledger.ready_counts(["s"]) == [1]
     assert ledger.alive("s") == {1}
 
@@ -856,7 +856,7 @@ CONTROLLER_VERBS: dict[str, Callable[[Ledger, int], object]] = {
     "replan": lambda ledger, epoch: ledger.replan(epoch, "s", [(4, {"x": -4})]),
     "forget": lambda ledger, epoch: ledger.forget(epoch, "s", [0, 4]),
     "restore": lambda ledger, epoch: ledger.restore(
-        epoch, spec("s"), "running", [("running", 4, "{}", 1, "t", "a", 0, 1000), ("done", 5, "", "", "", "", "", "")]
+        epoch, spec("s"), "running", [("running", 4, "{}", 1, "t", "a", 0, 0, 1000), ("done", 5, "", "", "", "", "", "", "")]
     ),
     "drop": lambda ledger, epoch: ledger.drop(epoch, "s"),
     "finish": lambda ledger, epoch: ledger.set_state("s", "finished", epoch),

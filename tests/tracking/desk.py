@@ -7,20 +7,26 @@ from typing import Any, TypeVar
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
-from besom.messages import Batch, Event, read_event
+from besom.messages import Batch, Event, read_events
 from besom.tracking.history import read_rows
 from besom.tracking.recorder import Recorder
 from besom.tracking.store import Store
 
-__all__ = ["Desk", "FlakyJournal", "batches", "decoded", "events"]
+__all__ = ["Desk", "FlakyJournal", "batches", "decoded", "events", "record"]
 
 E = TypeVar("E", bound=Event)
 
 
 def events(connection: Connection, kind: type[E]) -> list[E]:
     """Every event of one kind that the journal has, in order."""
-    found = [read_event(entry.fields) for entry in Journal(connection).read("0-0", count=100_000)]
+    entries = Journal(connection).read("0-0", count=100_000)
+    found = [event for entry in entries for event in read_events(entry.fields)]
     return [event for event in found if isinstance(event, kind)]
+
+
+def record(token: str) -> str:
+    """A trial's record in Redis, running with this token (lua/common.lua)."""
+    return f"running\n1\n{token}\na\n0\n0\n{{}}"
 
 
 def batches(connection: Connection, run: str = "") -> list[tuple[str, int]]:
@@ -75,7 +81,7 @@ class Desk:
         entries = self.journal.read(self.last, count=100_000)
         if not entries:
             return
-        told = [(entry.id, read_event(entry.fields)) for entry in entries]
+        told = [(entry.id, event) for entry in entries for event in read_events(entry.fields)]
         runs = {event.writer: event.run for _, event in told if isinstance(event, Batch)}
         with self.store.begin() as conn:
             self.recorder.apply(conn, told, now)

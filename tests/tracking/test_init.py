@@ -30,7 +30,7 @@ from besom.tracking.trial import TRIAL_FILE, Trial, set_trial
 from tests.redis_server import RedisServer
 from tests.waiting import until
 
-from .desk import Desk, batches, events
+from .desk import Desk, batches, events, record
 from .stories import created, play, spec
 
 PARAMS = {"lr": 0.1, "optimizer": {"momentum": 0.9}}
@@ -45,7 +45,7 @@ def enter(wired: Connection, tmp_path: Path) -> Enter:
     def enter(number: int = 1, attempt: int = 1) -> Trial:
         claim = Claim(sweep="s", number=number, attempt=attempt, token="t", params=PARAMS)
         wired.redis.hset(wired.keys.sweep("s"), "state", "running")
-        wired.redis.hset(wired.keys.trial("s", number), "token", "t")
+        wired.redis.hset(wired.keys.trials("s"), str(number), record("t"))
         trial = Trial(spec(), claim, tmp_path / "trial", wired)
         set_trial(trial)
         return trial
@@ -358,7 +358,7 @@ def test_a_command_trial(redis_server: RedisServer, tmp_path: Path) -> None:
     claim = Claim(sweep="s", number=4, attempt=2, token="t", params=PARAMS)
     connection = Connection(redis_server.url)
     connection.redis.hset(connection.keys.sweep("s"), "state", "running")
-    connection.redis.hset(connection.keys.trial("s", 4), "token", "t")
+    connection.redis.hset(connection.keys.trials("s"), "4", record("t"))
     (tmp_path / TRIAL_FILE).write_text(Trial(spec(), claim, tmp_path).to_json())
     script = "import besom\nwith besom.init() as run: run.log({'lr': besom.config.lr}); print(run.id, run.attempt)"
     variables = {"BESOM_REDIS_URL": redis_server.url, "BESOM_TRIAL": str(tmp_path / TRIAL_FILE)}

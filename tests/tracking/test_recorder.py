@@ -39,7 +39,7 @@ def test_a_trial_from_claim_to_close(store: Store, recorder: Recorder) -> None:
     """Claim, batch and end give taken and closed, and the trial's row keeps value and params of the claim."""
     told = play(store, recorder, [created(), claimed(3), batch("s-3", steps=[0, 1], loss=[2.0, 1.0]), ended(3, w=1)])
     assert told[:2] == [SweepAppeared(spec()), TrialTaken("s", 3, "a", {"lr": 1.0})]
-    assert told[2] == TrialClosed("s", 3, "finished", 1.0, (2.0, 1.0), {"lr": 1.0}, 0.002)
+    assert told[2] == TrialClosed("s", 3, "finished", 1.0, (2.0, 1.0), {"lr": 1.0}, 0.004)
     with store.read() as conn:
         row = reader.trial(conn, "s", 3)
     assert row is not None

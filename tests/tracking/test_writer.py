@@ -21,7 +21,7 @@ from besom.tracking import writer as writer_module
 from besom.tracking.spool import Spool, WriterName, send_leftovers
 from besom.tracking.writer import FLUSH_SECONDS, Writer, encode_column
 
-from .desk import Desk, FlakyJournal, batches, decoded, events
+from .desk import Desk, FlakyJournal, batches, decoded, events, record
 
 
 class Clock:
@@ -216,7 +216,7 @@ def test_a_body_that_cannot_be_packed_blocks_nothing(writer: Writer, fake: Conne
 def test_replies_carry_control(make: Make, fake: Connection) -> None:
     """A trial's writer learns from any batch that another attempt has its trial, or that its sweep was cancelled."""
     fake.redis.hset(fake.keys.sweep("s"), "state", "running")
-    fake.redis.hset(fake.keys.trial("s", 1), mapping={"token": "t"})
+    fake.redis.hset(fake.keys.trials("s"), "1", record("t"))
     writer = make(claim=Claim(sweep="s", number=1, attempt=1, token="t", params={}))
 
     def told() -> str:
@@ -227,9 +227,9 @@ def test_replies_carry_control(make: Make, fake: Connection) -> None:
     assert told() == ""
     fake.redis.hset(fake.keys.sweep("s"), "state", "paused")
     assert told() == "pause"
-    fake.redis.hset(fake.keys.trial("s", 1), "stop", "1")
+    fake.redis.sadd(fake.keys.stops("s"), 1)
     assert told() == "stop"
-    fake.redis.hset(fake.keys.trial("s", 1), "token", "other")
+    fake.redis.hset(fake.keys.trials("s"), "1", record("other"))
     assert told() == "stale"
     fake.redis.hset(fake.keys.sweep("s"), "state", "cancelled")
     assert told() == "cancel"

@@ -90,7 +90,7 @@ end
 -- Whether the attempt with this token still owns the trial. One whose lease ran out comes back, as long as no other
 -- attempt has claimed the trial.
 local function owned(sweep, number, trial, token)
-  if not trial or trial.token ~= token or trial.state == 'ended' then return false end
+  if not trial or token == '' or trial.token ~= token or trial.state == 'ended' then return false end
   if trial.state == 'queued' then
     redis.call('LREM', key.ready(sweep), 0, number)
     trial.state, trial.losses = 'running', integer(math.max(0, tonumber(trial.losses) - 1))
