@@ -856,7 +856,10 @@ CONTROLLER_VERBS: dict[str, Callable[[Ledger, int], object]] = {
     "replan": lambda ledger, epoch: ledger.replan(epoch, "s", [(4, {"x": -4})]),
     "forget": lambda ledger, epoch: ledger.forget(epoch, "s", [0, 4]),
     "restore": lambda ledger, epoch: ledger.restore(
-        epoch, spec("s"), "running", [("running", 4, "{}", 1, "t", "a", 0, 0, 1000), ("done", 5, "", "", "", "", "", "", "")]
+        epoch,
+        spec("s"),
+        "running",
+        [("running", 4, "{}", 1, "t", "a", 0, 0, 1000), ("done", 5, "", "", "", "", "", "", "")],
     ),
     "drop": lambda ledger, epoch: ledger.drop(epoch, "s"),
     "finish": lambda ledger, epoch: ledger.set_state("s", "finished", epoch),
