@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 from besom.broker.service import Service, connect
-from besom.cli.state import redis_warnings
+from besom.cli.state import check_redis
 from besom.controller.loop import Controller
 from besom.controller.service import serve, stop_on_signals
 from besom.dashboard.server import HttpServer, read_host_port
@@ -54,9 +54,10 @@ def be_controller(settings: Settings, http: str | None, say: Callable[[str], Non
             return
         connection = connect(settings)
         stack.callback(connection.close)
-        for warning in redis_warnings(connection):
-            if "maxmemory-policy" in warning:
-                raise ConfigError(f"Redis at {connection.shown}: {warning}")
+        refusals, warnings = check_redis(connection)
+        if refusals:
+            raise ConfigError(f"Redis at {connection.shown}: {'; '.join(refusals)}")
+        for warning in warnings:
             say(f"warning: {warning}")
         store = Store.open(settings.store_url)
         stack.callback(store.close)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from redis.exceptions import RedisError
 
@@ -17,7 +17,10 @@ from besom.errors import BesomError, Unreachable
 from besom.settings import Settings
 from besom.tracking.api import Api
 
-__all__ = ["look_at", "redis_warnings"]
+__all__ = ["check_redis", "look_at"]
+
+_OLDEST_REDIS: Final = (6, 2)
+"""LPOP with a count, BLMOVE and XTRIM MINID came with it."""
 
 
 def look_at(settings: Settings) -> dict[str, Any]:
@@ -38,35 +41,45 @@ def look_at(settings: Settings) -> dict[str, Any]:
     try:
         leader = read_leader(connection)
         agents = Ledger(connection).agents()
+        refusals, warnings = check_redis(connection)
+        version = _version(connection)
         return {
-            "redis": f"{connection.shown} {_version(connection)}".strip(),
+            "redis": f"{connection.shown} (Redis {version})" if version else connection.shown,
             "service": f"process {info.pid}, {info.redis}" if info else "not used",
             "controller": _controller(leader),
             "agents": [_agent(name, told) for name, told in sorted(agents.items())] or "none",
             "unread": size(Journal(connection).unread_bytes()),
             "store": _store(settings, leader),
             "rejected": _rejected(settings),
-            "warnings": redis_warnings(connection) or "none",
+            "warnings": [*refusals, *warnings] or "none",
         }
     finally:
         connection.close()
 
 
-def redis_warnings(connection: Connection) -> list[str]:
-    """What about this Redis weakens a promise."""
-    client = connection.redis
+def check_redis(connection: Connection) -> tuple[list[str], list[str]]:
+    """What forbids a controller to work on this Redis, and what weakens a promise."""
+    refusals, warnings = [], []
+    version = _version(connection)
+    if version and _numbers(version) < _OLDEST_REDIS:
+        refusals.append(f"its version is {version}; besom needs {'.'.join(map(str, _OLDEST_REDIS))} or newer")
     try:
+        client = connection.redis
         held = {**client.config_get("maxmemory-policy"), **client.config_get("appendonly")}
     except RedisError:
-        return ["CONFIG cannot be read, so nobody knows whether acknowledged points survive a crash of Redis"]
+        warning = "CONFIG cannot be read, so nobody knows whether acknowledged points survive a crash of Redis"
+        return refusals, [warning]
     facts = {_text(name): _text(value) for name, value in held.items()}
-    found = []
-    if facts.get("maxmemory-policy", "noeviction") != "noeviction":
-        policy = facts["maxmemory-policy"]
-        found.append(f"maxmemory-policy is {policy}: Redis may throw trials away; set it to noeviction")
+    policy = facts.get("maxmemory-policy", "noeviction")
+    if policy != "noeviction":
+        refusals.append(f"maxmemory-policy is {policy}: Redis may throw trials away; set it to noeviction")
     if facts.get("appendonly") == "no":
-        found.append("appendonly is no: a crash of Redis loses acknowledged points; set it to yes")
-    return found
+        warnings.append("appendonly is no: a crash of Redis loses acknowledged points; set it to yes")
+    return refusals, warnings
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 
 def _controller(leader: Leader) -> str:
@@ -103,7 +116,7 @@ def _rejected(settings: Settings) -> int | str:
 
 def _version(connection: Connection) -> str:
     try:
-        return f"(Redis {connection.redis.info('server')['redis_version']})"
+        return str(connection.redis.info("server")["redis_version"])
     except (RedisError, KeyError, TypeError):
         return ""
 

@@ -21,14 +21,14 @@ from besom.cli.options import connection_for
 from besom.controller.create import create_sweep, view_of
 from besom.controller.sweep_config import load
 from besom.errors import NotFound, Unreachable, UsageError
-from besom.messages import SweepRemoved, SweepSpec, SweepState
+from besom.messages import Event, SweepRemoved, SweepSpec, SweepState, TrialsReopened, TrialState
 from besom.settings import Settings
 from besom.tracking.api import Api
 
-__all__ = ["Removal", "create", "move"]
+__all__ = ["Removal", "create", "move", "reopen"]
 
 _OVER: Final = ("finished", "cancelled")
-_REMOVAL_SECONDS: Final = 60.0
+_RECORD_SECONDS: Final = 60.0
 _CANNOT: Final = {
     "paused": "cannot be paused; only a running sweep can",
     "running": "cannot be resumed; only a paused sweep can",
@@ -108,6 +108,60 @@ def _what_now(ledger: Ledger, spec: SweepSpec, state: str) -> str:
     return f"no new trial starts, {go_on}"
 
 
+def reopen(settings: Settings, sweep: str, states: Sequence[TrialState]) -> str:
+    """Queue a sweep's trials in these states again; a sentence that tells how many.
+
+    Raises:
+        NotFound: there is no such sweep.
+        UsageError: it has none in these states, or takes no more trials.
+        Unreachable: no controller is there to carry it out.
+    """
+    read_address(sweep)
+    connection = connection_for(settings)
+    try:
+        ledger = Ledger(connection)
+        spec = find_sweep(ledger, sweep)
+        _need_controller(connection, "nothing can be run again")
+        state, wanted = ledger.state(spec.id), " or ".join(states)
+        if state in ("stopping", "cancelled"):
+            raise UsageError(f"sweep {spec.path} is {state} and takes no more trials; make a new sweep of its config")
+        api = Api(settings)
+        try:
+            counts = api.sweep(spec.id).counts
+        finally:
+            api.close()
+        count = sum(counts.get(one, 0) for one in states)
+        if not count:
+            raise UsageError(f"sweep {spec.path} has no {wanted} trials; `besom show {spec.id}` shows those it has")
+        _until_recorded(connection, [TrialsReopened(sweep=spec.id, states=tuple(states))], f"retry {spec.path}")
+        told = f"{spec.path}: {count} {wanted} trial{'' if count == 1 else 's'} wait{'s' if count == 1 else ''} again"
+        return f"{told}; {_what_now(ledger, spec, 'running')}"
+    finally:
+        connection.close()
+
+
+def _need_controller(connection: Connection, so: str) -> None:
+    if not read_leader(connection).alive:
+        raise Unreachable(f"no controller at {connection.shown}, so {so}; {_START}")
+
+
+def _until_recorded(connection: Connection, events: Sequence[Event], what: str) -> None:
+    """Append events, and wait until the store has them.
+
+    Raises:
+        Unreachable: the controller does not come to it.
+    """
+    journal, pause = Journal(connection), threading.Event()
+    last, deadline = entry_order([journal.append(event) for event in events][-1]), time.monotonic() + _RECORD_SECONDS
+    while entry_order(journal.recorded_id()) < last:
+        if time.monotonic() > deadline:
+            raise Unreachable(
+                f"the controller at {connection.shown} did not {what} within {_RECORD_SECONDS:.0f} s; "
+                "it will when it comes to it, `besom status` shows how far it is"
+            )
+        pause.wait(0.02)
+
+
 class Removal:
     """What a user wants deleted, found and checked; a context that holds its connections.
 
@@ -123,10 +177,7 @@ class Removal:
         self._connection: Connection = connection_for(settings)
         self._found: dict[str, SweepRemoved] = {}
         try:
-            if not read_leader(self._connection).alive:
-                raise Unreachable(
-                    f"no controller at {self._connection.shown}, so nothing can be deleted from its store; {_START}"
-                )
+            _need_controller(self._connection, "nothing can be deleted from its store")
             api = Api(settings)
             try:
                 for name in names:
@@ -154,16 +205,7 @@ class Removal:
         Raises:
             Unreachable: the controller does not come to it.
         """
-        journal, pause = Journal(self._connection), threading.Event()
-        entries = [journal.append(event) for event in self._found.values()]
-        last, deadline = entry_order(entries[-1]), time.monotonic() + _REMOVAL_SECONDS
-        while entry_order(journal.recorded_id()) < last:
-            if time.monotonic() > deadline:
-                raise Unreachable(
-                    f"the controller at {self._connection.shown} has not deleted {self.words} within "
-                    f"{_REMOVAL_SECONDS:.0f} s; it will when it comes to it, `besom status` shows how far it is"
-                )
-            pause.wait(0.02)
+        _until_recorded(self._connection, list(self._found.values()), f"delete {self.words}")
 
     def _find(self, api: Api, name: str) -> None:
         address = read_address(name, "sweep or run")

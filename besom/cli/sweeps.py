@@ -6,7 +6,7 @@ import sys
 
 import click
 
-__all__ = ["cancel", "pause", "resume", "rm", "stop", "sweep"]
+__all__ = ["cancel", "pause", "resume", "retry", "rm", "stop", "sweep"]
 
 
 @click.command(epilog="Example: besom sweep sweep.yaml --project digits")
@@ -53,6 +53,22 @@ def stop(sweep: str) -> None:
 def cancel(sweep: str) -> None:
     """End SWEEP at once: trials that run are ended, agents leave."""
     _steer(sweep, "cancelled")
+
+
+@click.command(epilog="Example: besom retry k3x9a2bq --failed")
+@click.argument("sweep")
+@click.option("--failed", is_flag=True, help="Only trials that failed.")
+@click.option("--crashed", is_flag=True, help="Only trials that crashed.")
+def retry(sweep: str, failed: bool, crashed: bool) -> None:
+    """Run the failed and crashed trials of SWEEP again, with the same params; a finished sweep goes on.
+
+    They keep their numbers and folders, and count for run_cap once, as before.
+    """
+    from besom.cli.options import settings_with
+    from besom.cli.steering import reopen
+
+    both = failed == crashed
+    click.echo(reopen(settings_with(), sweep, ["failed", "crashed"] if both else ["failed"] if failed else ["crashed"]))
 
 
 @click.command(epilog="Example: besom rm k3x9a2bq me/digits/h7d0w4zn")

@@ -123,7 +123,7 @@ class Controller:
         """Give up the lease and end the planner."""
         self.planner.close()
         self._reader.connection.redis.close()
-        if self._epoch:
+        if self._lead.epoch:
             try:
                 self._lead.leave()
             except BesomError as error:

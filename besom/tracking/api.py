@@ -293,7 +293,13 @@ def _reachable(settings: Settings) -> Connection | None:
         connection = service.connection(info)
         connection.patience = 2.0
         return connection
-    return connect(settings, patience=10)
+    try:
+        return connect(settings, patience=10)
+    except Unreachable as error:
+        if settings.store is None:
+            raise
+        log.warning("%s; what the store has is read without it", error)
+        return None
 
 
 def _source(settings: Settings, connection: Connection | None) -> Source:

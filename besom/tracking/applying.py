@@ -120,6 +120,9 @@ class Applying:
             self.outcomes.append(SweepAppeared(spec))
 
     def _sweep_state_set(self, event: SweepStateSet) -> None:
+        row = self._memory.sweeps.get(event.sweep)
+        if row is not None and row["reopened"] is not None and self._at <= row["reopened"]:
+            return  # from before `besom retry`, read again
         if move_sweep(self._memory, event.sweep, event.state, self._at):
             self.outcomes.append(SweepMoved(event.sweep, event.state))
 
@@ -207,13 +210,13 @@ class Applying:
     def _reopened(self, event: TrialsReopened) -> None:
         """Ended trials wait again; those that ended after this event have run again since."""
         row = self._memory.sweeps.get(event.sweep)
-        if row is None or row["state"] == "cancelled":
+        if row is None or row["state"] in ("cancelled", "stopping"):
             return
         self._memory.flush(self._conn)
         for trial in self._memory.ended_trials(self._conn, event.sweep, event.states):
             if trial["ended"] > self._at or (trial["reopened"] or 0.0) >= self._at:
                 continue
-            fresh = {"state": "queued", "value": None, "error": "", "losses": 0, "failures": 0, "ended": None}
+            fresh: Row = {"state": "queued", "value": None, "error": "", "losses": 0, "failures": 0, "ended": None}
             self._memory.trials.put({**trial, **fresh, "token": "", "reopened": self._at})
             run = self._memory.runs.get(run_id_of(event.sweep, trial["number"]))
             if run is not None:
@@ -221,7 +224,7 @@ class Applying:
             params = json.loads(trial["params"])
             self.outcomes.append(TrialReopened(event.sweep, trial["number"], trial["attempt"], params))
             if row["state"] == "finished":
-                row = self._memory.sweeps.put({**row, "state": "running", "ended": None})
+                row = self._memory.sweeps.put({**row, "state": "running", "ended": None, "reopened": self._at})
 
     def _set_attempt(self, event: TrialEvent, state: str, ended: float | None) -> None:
         row = self._memory.attempts.get((run_id_of(event.sweep, event.number), event.attempt))

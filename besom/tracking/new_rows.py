@@ -23,6 +23,7 @@ def new_sweep(spec: SweepSpec) -> Row:
         "spec": spec.model_dump_json(),
         "created": spec.created,
         "ended": None,
+        "reopened": None,
         "issued": 0,
     }
 

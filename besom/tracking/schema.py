@@ -74,6 +74,7 @@ sweeps = Table(
     _text("spec"),
     _real("created"),
     _real("ended"),
+    _real("reopened"),  # when `besom retry` made it run again
     Column("issued", BigInteger, nullable=False, server_default="0"),
     Index("sweeps_project", "project"),
 )

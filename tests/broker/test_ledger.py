@@ -10,7 +10,7 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.broker.lead import Lead
-from besom.broker.ledger import CRASH_LIMIT, Ending, Ledger
+from besom.broker.ledger import CRASH_LIMIT, Ending, Ledger, Retry
 from besom.errors import Fenced
 from besom.messages import (
     ACTIVE_SWEEP_STATES,
@@ -21,6 +21,7 @@ from besom.messages import (
     SweepStateSet,
     TrialClaimed,
     TrialEnded,
+    TrialRetried,
     Unreadable,
 )
 from tests.broker.clock import Clock
@@ -289,6 +290,103 @@ def test_complete_with_nothing_ended_is_a_claim(ledger: Ledger) -> None:
     _sweep(ledger, 1)
     replies, state, claims = ledger.complete([], then=("s", "a", 1, "m"))
     assert (replies, state, _numbers(claims)) == ([], "running", [0])
+
+
+def test_one_trial_twice_in_a_call_ends_once(ledger: Ledger, fake: Connection) -> None:
+    """A report that holds the same trial twice counts the first."""
+    _sweep(ledger, 1)
+    claim = _take(ledger)[0]
+    replies = ledger.complete([Ending(claim, "finished"), Ending(claim, "failed")])[0]
+    assert [reply for reply, _ in replies] == ["ok", "done"]
+    assert _endings(fake) == {0: "finished"}
+
+
+def test_no_trial_claimed_still_tells_the_state(ledger: Ledger) -> None:
+    """A claim of nothing with a report is a look at the sweep."""
+    _sweep(ledger, 2)
+    claim = _take(ledger)[0]
+    ledger.set_state("s", "paused")
+    assert ledger.complete([Ending(claim, "finished")], then=("s", "a", 0, "m"))[1:] == ("paused", [])
+
+
+def _retrying(ledger: Ledger, retries: int, trials: int = 1) -> None:
+    ledger.create(spec(retries=retries))
+    ledger.issue(0, "s", [(number, {"x": number}) for number in range(trials)])
+
+
+def test_a_failed_trial_is_tried_again(ledger: Ledger, fake: Connection) -> None:
+    """Behind the others, `retries` times, each an attempt of its own; then it has failed."""
+    _retrying(ledger, 2, trials=2)
+    order = []
+    while claims := _take(ledger):
+        order.append((claims[0].number, claims[0].attempt))
+        reply = ledger.complete([Ending(claims[0], "failed" if claims[0].number == 0 else "finished", {"error": "E"})])
+        assert reply[0][0][0] == ("retry" if claims[0].number == 0 and claims[0].attempt < 3 else "ok")
+    assert order == [(0, 1), (1, 1), (0, 2), (0, 3)]
+    assert _endings(fake) == {0: "failed", 1: "finished"}
+    retried = events(fake, TrialRetried)
+    assert [(event.attempt, event.failures, event.details) for event in retried] == [
+        (1, 1, {"error": "E"}), (2, 2, {"error": "E"}),
+    ]  # fmt: skip
+
+
+def test_an_attempt_that_failed_owns_nothing(ledger: Ledger, fake: Connection) -> None:
+    """Its beat and a second report are stale, before the next attempt and after it."""
+    _retrying(ledger, 1)
+    claim = _take(ledger)[0]
+    ledger.complete([Ending(claim, "failed")])
+    assert ledger.beat("a", 1000, [claim]) == ["stale"]
+    assert ledger.complete([Ending(claim, "finished")])[0] == [("stale", "")]
+    assert _take(ledger, "b")[0].attempt == 2
+    assert ledger.complete([Ending(claim, "finished")])[0] == [("stale", "")]
+    assert _endings(fake) == {}
+
+
+def test_losses_and_failures_are_counted_apart(ledger: Ledger, fake: Connection, clock: Clock) -> None:
+    """A lost agent costs no retry."""
+    _retrying(ledger, 1)
+    _take(ledger)
+    assert _pass(ledger, clock, LEASE_SECONDS + 10) == 1
+    assert ledger.complete([Ending(_take(ledger)[0], "failed")])[0][0][0] == "retry"
+    assert ledger.complete([Ending(_take(ledger)[0], "finished")])[0][0][0] == "ok"
+    assert _endings(fake) == {0: "finished"}
+
+
+def test_a_failure_in_a_sweep_that_stops_is_the_end(ledger: Ledger, fake: Connection) -> None:
+    """No more trials are taken there, so what would be tried again is cancelled."""
+    _retrying(ledger, 1)
+    claim = _take(ledger)[0]
+    ledger.set_state("s", "stopping")
+    ledger.complete([Ending(claim, "failed")])
+    assert _endings(fake) == {0: "cancelled"}
+    assert ledger.ready_counts(["s"]) == [0]
+
+
+# ---- retry
+
+
+def test_a_forgotten_trial_is_run_again(ledger: Ledger, fake: Connection) -> None:
+    """Reopened it waits with its params and attempts, and a sweep that had finished goes on."""
+    _sweep(ledger, 1)
+    ledger.complete([Ending(_take(ledger)[0], "failed")])
+    ledger.forget(0, "s", [0])
+    ledger.set_state("s", "finished")
+    ledger.retry(0, "s", [Retry(0, 1, 0, 0, {"x": 7})])
+    assert ledger.state("s") == "running"
+    [claim] = _take(ledger)
+    assert (claim.number, claim.attempt, claim.params) == (0, 2, {"x": 7})
+    assert ledger.complete([Ending(claim, "finished")])[0][0][0] == "ok"
+
+
+def test_what_waits_or_runs_is_not_reopened(ledger: Ledger) -> None:
+    """Only what is over, or unknown, is queued; sent twice it is queued once."""
+    _sweep(ledger, 2)
+    [running] = _take(ledger)
+    ledger.retry(0, "s", [Retry(0, 5, 0, 0, {}), Retry(1, 5, 0, 0, {}), Retry(2, 5, 1, 0, {})])
+    ledger.retry(0, "s", [Retry(2, 5, 1, 0, {})])
+    assert ledger.ready_counts(["s"]) == [2]
+    assert ledger.beat("a", 1000, [running]) == ["ok"]
+    assert [(claim.number, claim.attempt) for claim in _take(ledger, count=9)] == [(1, 1), (2, 6)]
 
 
 # ---- fencing by token
@@ -861,6 +959,7 @@ CONTROLLER_VERBS: dict[str, Callable[[Ledger, int], object]] = {
         "running",
         [("running", 4, "{}", 1, "t", "a", 0, 0, 1000), ("done", 5, "", "", "", "", "", "", "")],
     ),
+    "retry": lambda ledger, epoch: ledger.retry(epoch, "s", [Retry(20, 1, 0, 0, {"x": 5})]),
     "drop": lambda ledger, epoch: ledger.drop(epoch, "s"),
     "finish": lambda ledger, epoch: ledger.set_state("s", "finished", epoch),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.broker.lead import Lead, read_leader
-from besom.broker.ledger import Ledger
+from besom.broker.ledger import Ending, Ledger
 from besom.controller.loop import Controller
 from besom.settings import Settings, read_settings
 from besom.tracking.api import Api
@@ -184,6 +185,28 @@ def controller(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> It
         worker.close()
         connection.close()
         store.close()
+
+
+@pytest.mark.redis
+def test_retry(besom: Besom, controller: Connection) -> None:
+    """Failed trials wait again in a finished sweep that goes on; what has none, or is cancelled, is refused."""
+    ledger = Ledger(controller)
+    ledger.create(spec_of("s4"))
+
+    def run_one() -> bool:
+        for claim in ledger.claim("s4", "a", 1, secrets.token_hex(4))[1]:
+            ledger.complete([Ending(claim, "failed", {"error": "E"})])
+        return ledger.state("s4") == "finished"
+
+    until(run_one, "the end of the sweep")
+    assert besom("retry", "s4", "--crashed").err.startswith("besom: sweep me/p/s4 has no crashed trials; ")
+    code, out, err = besom("retry", "s4")
+    assert (code, err) == (0, "")
+    assert out.startswith("me/p/s4: 6 failed or crashed trials wait again; no agent serves it; ")
+    assert ledger.state("s4") == "running"
+    [again] = ledger.claim("s4", "a", 1, secrets.token_hex(4))[1]
+    assert again.attempt == 2
+    assert "is cancelled and takes no more trials" in besom("retry", "s1").err
 
 
 @pytest.mark.redis

@@ -45,13 +45,6 @@ def test_two_lines_that_scripts_read(fake: Connection, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == printed
 
 
-def test_url_is_a_page_when_a_controller_serves_one(fake: Connection, capsys: pytest.CaptureFixture[str]) -> None:
-    """The second line names the address that the controller has published."""
-    Lead(fake, 30, {"http": "http://host:8080"}).hold()
-    sweep_id = sweep(CONFIG, entity="me", project="digits")
-    assert f"Sweep URL: http://host:8080/me/digits/sweeps/{sweep_id}\n" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("argument", "variable", "config", "wanted"),
     [

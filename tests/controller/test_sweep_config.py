@@ -56,6 +56,13 @@ MALFORMED: list[tuple[Any, str, str, str]] = [
     (config(parameters={}), "parameters", "{}", "at least one parameter"),
     (config(parameters=None), "parameters", "null", "write a name and a form for each"),
     (config(parameters=[{"name": "a"}]), "parameters", '[{"name": "a"}]', "write a name and a form for each"),
+    (config(retries=-1), "retries", "-1", "a whole number from 0"),
+    (config(retries="2"), "retries", "'2'", "a whole number from 0"),
+    (config(timeout="soon"), "timeout", "soon", "seconds above 0, or a text such as 90s, 30m, 2h or 1d"),
+    (config(timeout=0), "timeout", "0", "seconds above 0"),
+    (config(timeout=True), "timeout", "true", "seconds above 0"),
+    (config(weight=0), "weight", "0", "a number above 0"),
+    (config(weight="heavy"), "weight", "heavy", "a number above 0"),
     (config(run_cap="1"), "run_cap", "'1'", "a whole number above 0"),
     (config(run_cap=0), "run_cap", "0", "a whole number above 0"),
     (config(run_cap=-1), "run_cap", "-1", "a whole number above 0"),
@@ -352,3 +359,12 @@ def test_any_json_ends_in_a_sweep_or_a_config_error(written: Any) -> None:
     else:
         assert sweep.space().dimensions
         assert parse(sweep.as_dict()) == sweep
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [(90, 90), (1.5, 1.5), ("90", 90), ("90s", 90), ("30m", 1800), ("2h", 7200), ("1.5 d", 129600)],
+)
+def test_a_timeout_is_written_as_people_do(written: object, seconds: float) -> None:
+    """Seconds, or a number with a unit."""
+    assert parse(config(timeout=written)).timeout == seconds

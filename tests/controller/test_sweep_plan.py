@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -27,9 +26,9 @@ def plan_of(method: str = "random", state: str = "running", **keys: Any) -> Swee
     return SweepPlan.of(SweepSpec(id="s", entity="e", project="p", name="", created=0.0, config=config), state)
 
 
-def ended(number: int, state: str = "finished", value: float | None = 1.0, seconds: float = 0.0) -> TrialClosed:
+def ended(number: int, state: str = "finished", value: float | None = 1.0, at: float = 0.0) -> TrialClosed:
     return TrialClosed(
-        sweep="s", number=number, state=state, value=value, curve=(), params={"x": 0.5}, seconds=seconds  # type: ignore[arg-type]
+        sweep="s", number=number, state=state, value=value, curve=(), params={"x": 0.5}, ended=at  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -42,29 +41,35 @@ def issued(plan: SweepPlan, count: int) -> SweepPlan:
 # ---- what is due
 
 
-@pytest.mark.parametrize(("slots", "seconds"), [(0, 0.0), (1, 0.0), (4, 0.0), (4, 60.0), (4, 0.5), (4, 0.1), (3, 0.01)])
-def test_half_a_second_of_work_for_each_slot(slots: int, seconds: float) -> None:
-    """Random keeps max(2, slots * max(2, 0.5 s / length of a trial)) trials ready."""
-    plan = plan_of()
-    plan.seconds = seconds
-    each = max(2, math.ceil(0.5 / seconds)) if seconds else 2
-    assert plan.due(slots) == max(2, slots * each)
+def run_fast(plan: SweepPlan, count: int, at: float = 0.0) -> SweepPlan:
+    """So many trials end within half a second."""
+    for number in range(plan.issued + 1, plan.issued + 1 + count):
+        plan.issue(number, {"x": 0.5})
+        plan.closed(ended(number, at=at))
+    return plan
 
 
-def test_never_more_than_two_thousand_wait() -> None:
+@pytest.mark.parametrize(
+    ("slots", "lately", "wanted"), [(0, 0, 2), (1, 0, 2), (4, 0, 8), (4, 3, 8), (4, 20, 30), (1, 501, 752)]
+)
+def test_ready_work_follows_what_ended_in_half_a_second(slots: int, lately: int, wanted: int) -> None:
+    """Random keeps one and a half times what ended in half a second ready; two trials for each slot at least."""
+    assert run_fast(plan_of(), lately).due(slots) == wanted
+
+
+def test_ready_work_shrinks_with_the_pace() -> None:
+    """What ended a second ago and before counts no more, once trials end more slowly."""
+    plan = run_fast(plan_of(), 100, at=10.0)
+    assert plan.due(1) == 150
+    run_fast(plan, 1, at=10.6)
+    assert plan.due(1) == 150
+    run_fast(plan, 1, at=11.1)
+    assert plan.due(1) == 2
+
+
+def test_never_more_than_five_thousand_wait() -> None:
     """Trials of a microsecond do not fill Redis."""
-    plan = plan_of()
-    plan.seconds = 1e-6
-    assert plan.due(8) == 2000
-
-
-def test_length_of_a_trial_is_smoothed_over_those_that_ran() -> None:
-    """The length follows finished and failed trials, a fifth at a time; cancelled ones say nothing."""
-    plan = issued(plan_of(), 4)
-    plan.closed(ended(1, seconds=10.0))
-    plan.closed(ended(2, "failed", seconds=5.0))
-    plan.closed(ended(3, "cancelled", seconds=0.001))
-    assert plan.seconds == pytest.approx(10.0 + 0.2 * (5.0 - 10.0))
+    assert run_fast(plan_of(), 4000).due(8) == 5000
 
 
 def test_adaptive_keeps_one_for_each_slot() -> None:
@@ -126,16 +131,15 @@ def test_grid_is_exhausted_with_its_last_point() -> None:
     assert plan.over
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3, 7])
-def test_suggestions_do_not_depend_on_how_they_are_asked_for(cut: int) -> None:
-    """Twelve random points are the same, asked for by `cut` or all at once, and after a restart in the middle."""
+@pytest.mark.parametrize("slots", [1, 2, 3, 5])
+def test_suggestions_do_not_depend_on_how_they_are_asked_for(slots: int) -> None:
+    """Twelve random points are the same, asked for in parts or all at once, and after a restart in the middle."""
     whole, pieces = plan_of(run_cap=12), plan_of(run_cap=12)
-    whole.seconds = 0.01
-    expected = [params["x"] for params in whole.suggest(1)]
+    expected = [params["x"] for params in whole.suggest(6)]
+    assert len(expected) == 12
     found: list[float] = []
     while len(found) < 12:
-        pieces.seconds = 0.5 / cut
-        for params in pieces.suggest(1):
+        for params in pieces.suggest(slots):
             found.append(params["x"])
             pieces.issue(pieces.issued + 1, params)
             pieces.closed(ended(pieces.issued))

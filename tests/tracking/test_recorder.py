@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from besom.errors import StoreError
-from besom.messages import AttemptLost, AttemptReleased, Batch, Event, RunBeat, SweepRemoved, SweepStateSet
+from besom.messages import (
+    AttemptLost,
+    AttemptReleased,
+    Batch,
+    Event,
+    RunBeat,
+    SweepRemoved,
+    SweepStateSet,
+    TrialRetried,
+    TrialsReopened,
+)
 from besom.tracking import history, reader
 from besom.tracking.outcomes import (
     RunClosed,
@@ -19,6 +29,7 @@ from besom.tracking.outcomes import (
     SweepMoved,
     TrialBack,
     TrialClosed,
+    TrialReopened,
     TrialTaken,
 )
 from besom.tracking.recorder import GRACE_SECONDS, Recorder
@@ -33,6 +44,62 @@ def lost(number: int = 0, attempt: int = 1, losses: int = 1) -> AttemptLost:
 
 def released(number: int = 0, attempt: int = 1) -> AttemptReleased:
     return AttemptReleased(sweep="s", number=number, attempt=attempt, token=f"t{number}.{attempt}", reason="signal")
+
+
+def retried(number: int = 0, attempt: int = 1) -> TrialRetried:
+    return TrialRetried(
+        sweep="s", number=number, attempt=attempt, token=f"t{number}.{attempt}", failures=attempt,
+        details='{"error": "ValueError: x"}',
+    )  # fmt: skip
+
+
+def test_a_failed_attempt_lets_the_trial_wait(store: Store, recorder: Recorder) -> None:
+    """Between two tries the trial is queued with its error; the next attempt's end is the trial's."""
+    play(store, recorder, [created(), claimed(), batch(steps=[0, 1], loss=[3.0, 2.0]), retried()])
+    with store.read() as conn:
+        row = reader.trial(conn, "s", 0)
+    assert row is not None
+    assert (row["state"], row["failures"], row["error"], row["losses"]) == ("queued", 1, "ValueError: x", 0)
+    again = [claimed(attempt=2), batch(writer="v", attempt=2, steps=[0], loss=[1.0]), ended(attempt=2, v=1)]
+    told = play(store, recorder, again, first=10)
+    assert [type(outcome) for outcome in told] == [TrialTaken, TrialClosed]
+    with store.read() as conn:
+        row = reader.trial(conn, "s", 0)
+    assert row is not None
+    assert (row["state"], row["value"], row["error"], row["attempt"]) == ("finished", 1.0, "", 2)
+
+
+def _at(event: Event, at: int) -> Event:
+    return event.model_copy(update={"at_ms": at})
+
+
+def test_reopened_trials_wait_again(store: Store, recorder: Recorder) -> None:
+    """Those in the wanted states, once; the finished sweep runs, and the journal read again changes nothing."""
+    reopen = TrialsReopened(sweep="s", states=("failed",), at_ms=500)
+    first = [_at(created(metric=None), 100), *(_at(claimed(number), 200) for number in range(3))]
+    ends = [_at(ended(0, state="failed"), 300), _at(ended(1), 300), _at(ended(2, state="crashed"), 300)]
+    over = _at(SweepStateSet(sweep="s", state="finished"), 400)
+    story = [*first, *ends, over, reopen]
+    told = play(store, recorder, story)
+    assert told[-1] == TrialReopened("s", 0, 1, {"lr": 1.0})
+    with store.read() as conn:
+        states = {row["number"]: row["state"] for row in reader.trials(conn, "s")}
+        sweep = reader.sweep(conn, "s")
+    assert states == {0: "queued", 1: "finished", 2: "crashed"}
+    assert sweep is not None
+    assert (sweep["state"], sweep["ended"]) == ("running", None)
+    before = content(store)
+    assert play(store, Recorder(), story) == []
+    assert content(store) == before
+    play(store, recorder, [_at(claimed(0, attempt=2), 600), _at(ended(0, attempt=2, state="failed"), 700)], first=20)
+    assert play(store, Recorder(), [reopen]) == [], "it ended after that"
+
+
+def test_a_cancelled_sweep_is_not_reopened(store: Store, recorder: Recorder) -> None:
+    """Its trials stay as they are."""
+    over = [created(metric=None), claimed(), ended(state="failed"), SweepStateSet(sweep="s", state="cancelled")]
+    told = play(store, recorder, [*over, TrialsReopened(sweep="s", states=("failed",), at_ms=10**6)])
+    assert [type(outcome) for outcome in told] == [SweepAppeared, TrialTaken, SweepMoved, TrialClosed]
 
 
 def test_a_trial_from_claim_to_close(store: Store, recorder: Recorder) -> None:

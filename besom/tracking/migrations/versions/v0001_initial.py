@@ -28,6 +28,7 @@ def _of_sweeps() -> None:
         sa.Column("spec", sa.Text(), nullable=False),
         sa.Column("created", sa.Double(), nullable=True),
         sa.Column("ended", sa.Double(), nullable=True),
+        sa.Column("reopened", sa.Double(), nullable=True),
         sa.Column("issued", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
