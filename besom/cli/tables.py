@@ -6,7 +6,6 @@ On a terminal tables come from rich; elsewhere columns are aligned with spaces, 
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import click
+
+from besom.tracking.values import strict
 
 __all__ = [
     "Column",
@@ -98,7 +99,7 @@ def print_facts(facts: Mapping[str, Any], *, as_json: bool = False) -> None:
 
 def print_json(document: Any) -> None:
     """One JSON document on stdout; NaN and infinities, which JSON has not, become null."""
-    click.echo(json.dumps(_strict(document), indent=2, ensure_ascii=False, allow_nan=False, default=str))
+    click.echo(json.dumps(strict(document), indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
 
 def on_terminal() -> bool:
@@ -112,7 +113,7 @@ def short(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, str):
         return value
-    return json.dumps(_strict(value), ensure_ascii=False, default=str)
+    return json.dumps(strict(value), ensure_ascii=False, default=str)
 
 
 def clean(text: str) -> str:
@@ -160,17 +161,6 @@ def size(count: int) -> str:
 
 def _one_line(value: Any) -> str:
     return _NOTHING if value is None or value == "" else clean(short(value))
-
-
-def _strict(value: Any) -> Any:
-    """The value with null for every number that JSON cannot hold."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(name): _strict(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    return value
 
 
 def _print_rich(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:

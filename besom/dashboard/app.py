@@ -9,7 +9,6 @@ from __future__ import annotations
 import hmac
 import inspect
 import json
-import math
 from typing import Any, Final
 
 import msgpack
@@ -24,6 +23,7 @@ from starlette.routing import Route
 from besom.errors import BesomError
 from besom.tracking.source import QUERIES, LocalSource
 from besom.tracking.store import Store
+from besom.tracking.values import strict
 
 __all__ = ["make_app"]
 
@@ -87,19 +87,8 @@ def _arguments(name: str) -> list[str]:
 def _answer(request: Request, answer: Any) -> Response:
     if "application/msgpack" in request.headers.get("accept", ""):
         return Response(msgpack.packb(answer), media_type="application/msgpack", headers=_HEADERS)
-    return JSONResponse(_strict(answer), headers=_HEADERS)
+    return JSONResponse(strict(answer), headers=_HEADERS)
 
 
 def _problem(status: int, sentence: str) -> Response:
     return PlainTextResponse(sentence, status, headers=_HEADERS)
-
-
-def _strict(value: Any) -> Any:
-    """The value with null for every number that JSON cannot hold."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(name): _strict(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    return value

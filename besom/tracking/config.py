@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from besom.errors import ConfigError
+from besom.tracking.named_values import NamedValues
 from besom.tracking.values import plain
 
 __all__ = ["RunConfig", "merge"]
@@ -14,7 +15,7 @@ __all__ = ["RunConfig", "merge"]
 log = logging.getLogger("besom")
 
 
-class RunConfig:
+class RunConfig(NamedValues):
     """A run's config. Values of the sweep are locked: changing one is ignored with a warning.
 
     Args:
@@ -23,9 +24,9 @@ class RunConfig:
         changed: Called with what changed.
     """
 
-    _values: dict[str, Any]
+    what = "config"
+
     _locked: frozenset[str]
-    _changed: Callable[[dict[str, Any]], None]
 
     def __init__(
         self,
@@ -33,9 +34,8 @@ class RunConfig:
         locked: frozenset[str] = frozenset(),
         changed: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> None:
-        object.__setattr__(self, "_values", {key.strip("-"): plain(value, key) for key, value in values.items()})
+        super().__init__({key.strip("-"): plain(value, key) for key, value in values.items()}, changed)
         object.__setattr__(self, "_locked", locked)
-        object.__setattr__(self, "_changed", changed)
 
     def update(self, values: Any, allow_val_change: bool | None = None) -> None:
         """Set several values, from a mapping or an argparse.Namespace.
@@ -64,48 +64,6 @@ class RunConfig:
     def setdefaults(self, values: Mapping[str, Any]) -> None:
         """Set those that are not set."""
         self.update({key: value for key, value in values.items() if key not in self._values})
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value, or `default`."""
-        return self._values.get(key, default)
-
-    def keys(self) -> Any:
-        """The names."""
-        return self._values.keys()
-
-    def items(self) -> Any:
-        """Names and values."""
-        return self._values.items()
-
-    def as_dict(self) -> dict[str, Any]:
-        """A copy."""
-        return dict(self._values)
-
-    def __getitem__(self, key: str) -> Any:
-        return self._values[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self.update({key: value})
-
-    def __getattr__(self, key: str) -> Any:
-        try:
-            return self._values[key]
-        except KeyError:
-            raise AttributeError(
-                f"config has no {key!r}; it has {', '.join(sorted(self._values)) or 'nothing'}"
-            ) from None
-
-    def __setattr__(self, key: str, value: Any) -> None:
-        self.update({key: value})
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __repr__(self) -> str:
-        return repr(self._values)
 
 
 def merge(user: Mapping[str, Any], sweep: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from besom.errors import UsageError
 
-__all__ = ["DEPTH_LIMIT", "KEY_LIMIT", "VALUE_LIMIT", "is_number", "plain", "utf8"]
+__all__ = ["DEPTH_LIMIT", "KEY_LIMIT", "VALUE_LIMIT", "plain", "strict", "utf8"]
 
 KEY_LIMIT: Final = 256
 """Characters in a metric's name."""
@@ -18,11 +18,6 @@ DEPTH_LIMIT: Final = 50
 """Lists and dicts inside one another in one value."""
 
 _SCALARS = (bool, int, float, str, type(None))
-
-
-def is_number(value: object) -> bool:
-    """A finite int or float; bool is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def utf8(text: str) -> str:
@@ -75,3 +70,14 @@ def plain(value: Any, key: str = "value", depth: int = 0) -> Any:
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
     raise TypeError(f"{key}: a {type(value).__name__} cannot be logged; log numbers, strings, lists or dicts of them")
+
+
+def strict(value: Any) -> Any:
+    """The value with None for every number that JSON cannot hold: NaN and infinities."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): strict(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(item) for item in value]
+    return value
