@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import enum
+import json
 import math
 from collections import OrderedDict
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from besom.errors import UsageError
-from besom.tracking.values import DEPTH_LIMIT, VALUE_LIMIT, is_number, plain
+from besom.tracking.values import DEPTH_LIMIT, VALUE_LIMIT, plain, strict
 
 
 class Colour(enum.StrEnum):
@@ -145,10 +146,9 @@ def test_plain_is_idempotent(value: Any) -> None:
     assert repr(plain(plain(value))) == repr(plain(value))
 
 
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [(1, True), (0.5, True), (True, False), (math.nan, False), (math.inf, False), ("1", False), (None, False)],
-)
-def test_is_number(value: object, number: bool) -> None:
-    """A finite int or float, no bool."""
-    assert is_number(value) is number
+@given(_ANY)
+def test_strict_is_what_json_takes(value: Any) -> None:
+    """Every plain value can then be written as JSON that any reader takes, and NaN and infinities are null."""
+    held = plain({"value": value})
+    assert json.loads(json.dumps(strict(held), allow_nan=False)) == strict(held)
+    assert strict([math.nan, math.inf, 1.5]) == [None, None, 1.5]
