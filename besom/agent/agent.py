@@ -1,7 +1,8 @@
-"""`besom.agent()`: take trials of one sweep, run them, report, until nothing is left.
+"""`besom.agent()` and `Agent`: take trials, run them, report, until nothing is left.
 
-Runs in the caller's thread; only the beat and the flusher are threads of besom's. Trials come in turns: within one,
-trials are claimed from the ledger, several at once when they end in milliseconds.
+Trials come in turns: within one, trials are claimed from the ledger. What differs between a function
+(`function_loop.py`: in the caller's thread, several short ones at once) and a command (`slots.py`: child processes side
+by side) is in the loops; here is what they share.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from redis.exceptions import RedisError
-
 from besom.agent.beat import Beat
 from besom.agent.command_line import check_allowed
 from besom.agent.command_trial import CommandTrials
+from besom.agent.function_loop import FunctionLoop
 from besom.agent.function_trial import FunctionTrials
+from besom.agent.gpus import Gpus
+from besom.agent.held import Held
+from besom.agent.limits import Limits, Tally, read_limits
+from besom.agent.project import ProjectSweeps
 from besom.agent.signals import IdleAgentInterrupted, Signals
-from besom.broker.connection import BLOCK_SECONDS, Connection
-from besom.broker.find import find_sweep
+from besom.agent.slots import Slots
+from besom.agent.sources import NO_CONTROLLER_SECONDS, OneSweep, Patient, Source, is_planned, no_controller
+from besom.broker.connection import Connection
+from besom.broker.find import find_sweep, read_address
 from besom.broker.journal import Journal, entry_order
-from besom.broker.lead import read_leader
-from besom.broker.ledger import Ending, Ledger, Verdict
-from besom.broker.turns import Turn, TurnWorker
+from besom.broker.ledger import Ledger, Verdict
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped, UsageError
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings, read_settings
@@ -38,12 +42,6 @@ __all__ = ["Agent", "agent"]
 
 log = logging.getLogger("besom")
 
-_BATCH_SECONDS: Final = 0.05
-"""Work claimed at once, and results kept back, at most."""
-_BATCH_TRIALS: Final = 64
-_NO_CONTROLLER_SECONDS: Final = 15.0
-_OVER: Final = ("stopping", "finished", "cancelled")
-
 _WHY: Final[dict[str, type[TrialStopped | TrialPreempted | TrialCancelled]]] = {
     "cancel": TrialCancelled,
     "stop": TrialStopped,
@@ -51,19 +49,17 @@ _WHY: Final[dict[str, type[TrialStopped | TrialPreempted | TrialCancelled]]] = {
 }
 
 
-class Trials(Protocol):
-    """A way to run trials: a function, or a command."""
+class Loop(Protocol):
+    """A way to run trials: calls of a function, or child processes."""
 
-    batches: bool
-
-    def run(self, claim: Claim) -> Ending | None:
-        """Run one; None when it is to be handed back."""
+    def run(self) -> None:
+        """Until nothing is left."""
 
     def interrupt(self, claim: Claim, why: type[TrialStopped | TrialPreempted | TrialCancelled]) -> None:
-        """End it from outside."""
+        """End one trial from outside."""
 
-    def close(self) -> None:
-        """Give back what it holds."""
+    def signalled(self) -> None:
+        """A signal may have come; from the watch thread."""
 
 
 def agent(
@@ -72,8 +68,15 @@ def agent(
     count: int | None = None,
     project: str | None = None,
     entity: str | None = None,
+    *,
+    max_failures: int | None = None,
+    max_consecutive_failed_runs: int | None = None,
+    idle_timeout: float | str | None = None,
+    max_runtime: float | str | None = None,
 ) -> None:
     """Run trials of a sweep here until none is left or `count` have run; returns when they are recorded.
+
+    When the first 5 trials all fail, or 3 within the first minute with no success, it says so and returns.
 
     Args:
         sweep_id: `id`, `project/id` or `entity/project/id`.
@@ -82,6 +85,11 @@ def agent(
         count: How many trials to run at most.
         project: Of the sweep, when the id does not say.
         entity: Of the sweep, when the id does not say.
+        max_failures: End after so many failed trials.
+        max_consecutive_failed_runs: End after so many failed trials in a row.
+        idle_timeout: End when there was no work for so long: seconds, or such as "10m".
+        max_runtime: Take no trial that would not end in time, and hand back what still runs shortly before: seconds,
+            "2h", or as SLURM writes it, "1-00:00:00".
 
     Raises:
         UsageError: an argument that cannot be.
@@ -90,24 +98,31 @@ def agent(
     """
     if function is not None and not callable(function):
         raise UsageError(f"function={function!r} cannot be called; pass the function itself, without ()")
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise UsageError(f"count={count!r} cannot be; write a whole number above 0, or leave it out")
+    limits = read_limits(
+        count=count, max_failures=max_failures, max_consecutive_failed_runs=max_consecutive_failed_runs,
+        idle_timeout=idle_timeout, max_runtime=max_runtime,
+    )  # fmt: skip
+    read_address(sweep_id)  # before anything is opened
     settings = read_settings()
     connection = shared_connection(settings)
     spec = find_sweep(Ledger(connection), sweep_id, project=project, entity=entity)
-    Agent(connection, spec, settings, function=function, count=count).run()
+    Agent(connection, spec, settings, function=function, limits=limits).run()
 
 
 class Agent:
-    """One agent of one sweep.
+    """One agent of one sweep, or of all sweeps of a project.
 
     Args:
         connection: Redis.
-        spec: The sweep.
+        spec: The sweep; None with `project`.
         settings: Times, directories, what signals mean.
         function: The train function, or None for the sweep's command.
-        count: How many trials at most.
+        count: How many trials at most; when `limits` is not given.
+        limits: When to end.
+        gpus: Trials at once and their devices, for commands.
+        project: (entity, project) whose sweeps it serves; entity '' is any.
         allow_command: Run any command that the sweep names.
+        forward_signals: Pass signals on to the trials.
         echo: Show what commands print, besides keeping it.
         say: Prints a line for the user.
     """
@@ -115,199 +130,120 @@ class Agent:
     def __init__(
         self,
         connection: Connection,
-        spec: SweepSpec,
+        spec: SweepSpec | None,
         settings: Settings,
         *,
         function: Callable[[], Any] | None = None,
         count: int | None = None,
+        limits: Limits | None = None,
+        gpus: Gpus | None = None,
+        project: tuple[str, str] | None = None,
         allow_command: bool = False,
+        forward_signals: bool = False,
         echo: bool = True,
         say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True),
     ) -> None:
         self.connection = connection
-        self.spec = spec
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-        self.ran = 0
-        """Trials that ended here."""
+        self.tally = Tally(limits or read_limits(count=count), settings.kill_delay_seconds)
+        """What it did, and why it ends."""
         self._settings = settings
-        self._ledger = Ledger(connection)
+        self._spec = spec
         self._say = say
-        self._left = count if count is not None else sys.maxsize
-        self._signals = Signals(settings, say)
-        self._trials: Trials
-        if function is None:
-            check_allowed(spec, settings, allow_command=allow_command)
-            self._trials = CommandTrials(connection, spec, settings, self._signals, echo=echo)
-        else:
-            self._trials = FunctionTrials(function, connection, spec, settings, self._signals)
-        self._beat = Beat(self._ledger, self.id, spec.id, settings, self._signals, self._told, self._signalled)
-        self._running: Claim | None = None
-        self._seconds = 0.0  # smoothed length of a trial
-        self._last_entry = ""  # journal id of the last report
+        self._allow_command = allow_command
+        self._echo = echo
+        self._gpus = gpus or Gpus()
+        if spec is not None and function is None:
+            self._check_allowed(spec)
+        self._signals = Signals(settings, say, self._forward if forward_signals else None)
+        info = {"slots": self._gpus.slots, "gpus": list(self._gpus.names)}
+        if project is not None:
+            info["project"] = "/".join(project)
+        sweep = spec.id if spec is not None else ""
+        self._beat = Beat(
+            Ledger(connection),
+            self.id,
+            sweep,
+            settings,
+            self._signals,
+            self._told,
+            self._signalled,
+            info,
+        )
+        self._held = Held(connection, self.id, self._beat, self.tally, self._signals, say)
+        self._source = Patient(self._make_source(project), connection, say)
+        self._loop = self._make_loop(function)
+
+    @property
+    def ran(self) -> int:
+        """Trials that ended here."""
+        return self.tally.ran
 
     def run(self) -> int:
-        """Take turns until the sweep is over, `count` is reached, or a signal ends it; how many trials ran."""
-        worker = TurnWorker(self.connection, self.spec.id)
+        """Take turns until the sweep is over, a limit is reached, or a signal ends it; how many trials ran."""
         with self._signals:
             try:
                 with self._beat:
-                    self._take_turns(worker)
+                    self._loop.run()
+                    if self.tally.reason:
+                        self._say(self.tally.reason)
                     self._wait_until_recorded()
             except IdleAgentInterrupted:
                 log.debug("interrupted while idle")
             finally:
-                worker.close()
-                self._trials.close()
+                self._source.close()
         self._signals.deliver_again()
         return self.ran
 
-    # ---- turns
+    # ---- parts
 
-    def _take_turns(self, worker: TurnWorker) -> None:
-        waits_since = time.monotonic()
-        said = False
-        while self._left > 0 and not self._signals.ending.is_set():
-            state = self._ledger.state(self.spec.id)
-            if state is None or state in _OVER:
-                return
-            turn = self._next_turn(worker)
-            if turn is not None:
-                waits_since = time.monotonic()
-                self._carry_out(turn)
-            elif not said and time.monotonic() - waits_since > _NO_CONTROLLER_SECONDS:
-                said = self._complain_of_no_controller()
+    def _check_allowed(self, spec: SweepSpec) -> None:
+        check_allowed(spec, self._settings, allow_command=self._allow_command)
 
-    def _next_turn(self, worker: TurnWorker) -> Turn | None:
-        try:
-            self._signals.idle = True
-            return worker.take(BLOCK_SECONDS)
-        except (RedisError, OSError):
-            self.connection.call(self.connection.redis.ping)  # waits until it answers
-            return None
-        finally:
-            self._signals.idle = False
+    def _make_source(self, project: tuple[str, str] | None) -> Source:
+        if self._spec is not None:
+            return OneSweep(self.connection, self._spec)
+        if project is None:
+            raise UsageError("an agent needs a sweep or a project")
+        return ProjectSweeps(self.connection, *project, self._check_allowed, self._say)
 
-    def _complain_of_no_controller(self) -> bool:
-        if read_leader(self.connection).alive:
-            return False
-        self._say(f"no controller at {self.connection.shown}; start one with: besom controller")
-        return True
+    def _make_loop(self, function: Callable[[], Any] | None) -> Loop:
+        if function is not None and self._spec is not None:
+            trials = FunctionTrials(function, self.connection, self._spec, self._settings, self._signals)
+            return FunctionLoop(
+                trials, self._spec, self._source, self._held, self.tally, self._beat, self._signals,
+                self._settings.kill_delay_seconds,
+            )  # fmt: skip
+        return Slots(self._source, self._command_trials, self._held, self.tally, self._beat, self._signals, self._gpus)
 
-    def _carry_out(self, turn: Turn) -> None:
-        """Claim and run trials until the turn is used up or nothing is ready."""
-        until = time.monotonic() + turn.milliseconds / 1000
-        left = turn.trials
-        claims = self._claim(min(left, self._batch()))
-        while claims:
-            left -= len(claims)
-            endings = self._run_batch(claims)
-            more = min(left, self._batch()) if time.monotonic() < until else 0
-            claims = self._report(endings, more)
+    def _command_trials(self, spec: SweepSpec) -> CommandTrials:
+        prefixed = self._gpus.slots > 1
+        return CommandTrials(self.connection, spec, self._settings, self._signals, echo=self._echo, prefixed=prefixed)
 
-    def _batch(self) -> int:
-        """How many trials to claim at once."""
-        if self._signals.ending.is_set():
-            return 0
-        fitting = int(_BATCH_SECONDS / self._seconds) if self._seconds and self._trials.batches else 1
-        return max(0, min(self._left, max(1, min(_BATCH_TRIALS, fitting))))
-
-    def _claim(self, count: int) -> list[Claim]:
-        if count <= 0:
-            return []
-        _, claims = self._ledger.claim(self.spec.id, self.id, count, secrets.token_hex(8))
-        self._beat.hold(claims)
-        self._left -= len(claims)
-        return claims
-
-    # ---- trials
-
-    def _run_batch(self, claims: list[Claim]) -> list[Ending]:
-        """Run these one after the other; endings that are not reported yet. What is not run is handed back."""
-        endings: list[Ending] = []
-        reported = time.monotonic()
-        for position, claim in enumerate(claims):
-            if self._signals.handing_back.is_set() or (position and self._signals.ending.is_set()):
-                self._release(claim)
-                continue
-            try:
-                ending = self._run(claim)
-            except BaseException:
-                self._report(endings, 0)
-                for rest in claims[position:]:
-                    self._release(rest)
-                raise
-            if ending is None:
-                self._release(claim)
-                continue
-            self.ran += 1
-            endings.append(ending)
-            if time.monotonic() - reported > _BATCH_SECONDS and position + 1 < len(claims):
-                self._report(endings, 0)
-                endings, reported = [], time.monotonic()
-        return endings
-
-    def _run(self, claim: Claim) -> Ending | None:
-        self._running = claim
-        started = time.monotonic()
-        try:
-            return self._trials.run(claim)
-        finally:
-            self._running = None
-            seconds = time.monotonic() - started
-            self._seconds = self._seconds * 0.8 + seconds * 0.2 if self._seconds else seconds
-
-    def _report(self, endings: list[Ending], more: int) -> list[Claim]:
-        """Report endings and claim up to `more` in the same call."""
-        if not endings:
-            return self._claim(more)
-        then = (self.spec.id, self.id, more, secrets.token_hex(8)) if more > 0 else None
-        replies, _, claims = self._ledger.complete(endings, then=then)
-        self._beat.hold(claims)
-        self._left -= len(claims)
-        for ending, (reply, entry) in zip(endings, replies, strict=True):
-            self._beat.drop(ending.claim)
-            self._last_entry = entry or self._last_entry
-            if reply == "stale":
-                self._say(f"trial {ending.claim.run_id}: another agent has taken it over; this attempt does not count")
-        return claims
-
-    def _release(self, claim: Claim) -> None:
-        self._beat.drop(claim)
-        self._left += 1
-        if self._ledger.release(claim, "preempted"):
-            self._say(f"trial {claim.run_id} is handed back")
-
-    # ---- what comes from outside, in the beat thread
+    # ---- what comes from outside
 
     def _told(self, claim: Claim, verdict: Verdict) -> None:
-        self._trials.interrupt(claim, _WHY[verdict])
+        self._loop.interrupt(claim, _WHY[verdict])
 
     def _signalled(self) -> None:
-        running = self._running
-        if running is not None and self._signals.handing_back.is_set():
-            self._trials.interrupt(running, TrialPreempted)
-            # A function deep in one C call does not come back in time; the trial does.
-            late = threading.Timer(self._settings.kill_delay_seconds, self._release_late, (running,))
-            late.daemon = True
-            late.start()
+        self._loop.signalled()
 
-    def _release_late(self, claim: Claim) -> None:
-        if self._running is claim and isinstance(self._trials, FunctionTrials):
-            self._beat.drop(claim)
-            self._ledger.release(claim, "preempted")
+    def _forward(self, number: int) -> None:
+        if isinstance(self._loop, Slots):
+            self._loop.forward(number)
 
     def _wait_until_recorded(self) -> None:
         """What this agent reported is in the store, unless no controller is there to put it."""
-        if not self._last_entry:
+        if not self._held.last_entry:
             return
         journal, pause = Journal(self.connection), threading.Event()
-        wanted = entry_order(self._last_entry)
+        wanted = entry_order(self._held.last_entry)
         alive_at = time.monotonic()
         while entry_order(journal.recorded_id()) < wanted:
-            if read_leader(self.connection).alive:
+            if is_planned(self.connection):
                 alive_at = time.monotonic()
-            elif time.monotonic() - alive_at > _NO_CONTROLLER_SECONDS:
-                self._complain_of_no_controller()
+            elif time.monotonic() - alive_at > NO_CONTROLLER_SECONDS:
+                self._say(no_controller(self.connection))
                 return
             if self._signals.ending.is_set():
                 return

@@ -1,15 +1,19 @@
-"""The beat thread: keeps an agent and its trials alive, and brings back what is wanted of them."""
+"""What runs beside an agent's work: one thread that beats and reaps, one that watches for signals and alarms.
+
+Two, since a beat waits as long as Redis is away, and a signal must not.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import select
 import socket
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Final
 
 from besom.agent.signals import Signals
 from besom.broker.ledger import Ledger, Verdict
@@ -21,6 +25,8 @@ __all__ = ["Beat"]
 
 log = logging.getLogger("besom")
 
+_GOODBYE_SECONDS: Final = 2.0
+
 
 class Beat:
     """A context around an agent's work.
@@ -28,11 +34,12 @@ class Beat:
     Args:
         ledger: Where to beat.
         agent: The agent's id.
-        sweep: The sweep it serves.
+        sweep: The sweep it serves; '' when it serves those of a project.
         settings: Lengths; the lease itself stands in Redis, written by the controller.
         signals: Told when a signal comes.
         on_verdict: Called with a claim and anything but 'ok', from the beat thread.
-        on_signal: Called when a signal came, from the beat thread.
+        on_signal: Called when a signal came, from the watch thread.
+        info: What else the agent says of itself: slots, gpus, project.
     """
 
     def __init__(
@@ -44,6 +51,7 @@ class Beat:
         signals: Signals,
         on_verdict: Callable[[Claim, Verdict], None],
         on_signal: Callable[[], None],
+        info: Mapping[str, Any] | None = None,
     ) -> None:
         self._ledger = ledger
         self._agent = agent
@@ -53,23 +61,34 @@ class Beat:
         self._lease = _lease_seconds(ledger, settings)
         self._info: dict[str, Any] = {
             "sweep": sweep, "slots": 1, "host": socket.gethostname(), "pid": os.getpid(), "since": time.time(),
+            **(info or {}),
         }  # fmt: skip
         self._claims: dict[str, Claim] = {}
         self._lock = threading.Lock()
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="besom-beat", daemon=True)
+        self._changed = threading.Condition()
+        self._beat_now = False
+        self._alarms: dict[Hashable, tuple[float, Callable[[], None]]] = {}
+        self._wake_at = math.inf
+        self._threads = [
+            threading.Thread(target=work, name=name, daemon=True)
+            for name, work in (("besom-beat", self._work), ("besom-watch", self._watch))
+        ]
 
     def __enter__(self) -> Beat:
         self._beat()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
+        self.soon()
         self._signals.wake()
-        self._thread.join(10)
+        for thread in self._threads:
+            thread.join(5)
         try:
-            self._ledger.leave(self._agent)
+            self._ledger.connection.script("leave", self._agent, patience=_GOODBYE_SECONDS)
         except BesomError as error:
             log.debug("the agent's beat runs out by itself: %s", error)
 
@@ -83,17 +102,64 @@ class Beat:
         with self._lock:
             self._claims.pop(claim.token, None)
 
+    def soon(self) -> None:
+        """Beat at once, so that others see what this agent does now."""
+        with self._changed:
+            self._beat_now = True
+            self._changed.notify()
+
+    def alarm(self, key: Hashable, seconds: float, action: Callable[[], None]) -> None:
+        """Call `action`, which must not wait for Redis, in the watch thread after so long; one for each key."""
+        at = time.monotonic() + seconds
+        with self._lock:
+            self._alarms[key] = (at, action)
+            is_first = at < self._wake_at
+            self._wake_at = min(at, self._wake_at)
+        if is_first:
+            self._signals.wake()
+
+    def cancel(self, key: Hashable) -> None:
+        """Forget an alarm."""
+        with self._lock:
+            self._alarms.pop(key, None)
+
+    # ---- signals and alarms
+
+    def _watch(self) -> None:
+        while not self._done.is_set():
+            with self._lock:
+                self._wake_at = min((at for at, _ in self._alarms.values()), default=math.inf)
+            pause = None if self._wake_at == math.inf else max(0.0, self._wake_at - time.monotonic())
+            readable, _, _ = select.select([self._signals.wakeup], [], [], pause)
+            try:
+                if readable:
+                    self._signals.woken()
+                    self._on_signal()
+                for action in self._due():
+                    action()
+            except Exception:
+                log.exception("watch: going on")
+
+    def _due(self) -> list[Callable[[], None]]:
+        now = time.monotonic()
+        with self._lock:
+            due = [key for key, (at, _) in self._alarms.items() if at <= now]
+            return [self._alarms.pop(key)[1] for key in due]
+
+    # ---- beats
+
     def _work(self) -> None:
         next_beat = next_reap = time.monotonic() + self._lease / 6
-        while not self._done.is_set():
-            pause = max(0.0, min(next_beat, next_reap) - time.monotonic())
-            readable, _, _ = select.select([self._signals.wakeup], [], [], pause)
-            if readable:
-                self._signals.woken()
-                self._on_signal()
-            now = time.monotonic()
+        while True:
+            with self._changed:
+                if not self._beat_now:
+                    self._changed.wait(max(0.0, min(next_beat, next_reap) - time.monotonic()))
+                now, at_once = time.monotonic(), self._beat_now
+                self._beat_now = False
+            if self._done.is_set():
+                return
             try:
-                if now >= next_beat:
+                if at_once or now >= next_beat:
                     next_beat = now + self._lease / 3
                     self._beat()
                 if now >= next_reap:
@@ -107,7 +173,8 @@ class Beat:
     def _beat(self) -> None:
         with self._lock:
             claims = list(self._claims.values())
-        verdicts = self._ledger.beat(self._agent, int(self._lease * 1000), claims, self._info)
+        running = [[claim.sweep, claim.number] for claim in claims[:100]]
+        verdicts = self._ledger.beat(self._agent, int(self._lease * 1000), claims, {**self._info, "running": running})
         for claim, verdict in zip(claims, verdicts, strict=True):
             if verdict != "ok" and claim.token in self._claims:
                 self._on_verdict(claim, verdict)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from besom.agent.signals import Signals
-from besom.broker.connection import Connection, to_json
+from besom.broker.connection import Connection
 from besom.broker.ledger import Ending
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped
 from besom.messages import Claim, SweepSpec
@@ -43,6 +43,7 @@ class FunctionTrials:
         self._settings = settings
         self._signals = signals
         self._current: Trial | None = None
+        self._reason = ""  # why it was stopped
 
     def run(self, claim: Claim) -> Ending | None:
         """Call the function; None when the trial is to be handed back.
@@ -52,6 +53,7 @@ class FunctionTrials:
         """
         directory = trial_directory(self._settings, claim.sweep, claim.number)
         trial = self._current = Trial(self._spec, claim, directory, self._connection)
+        self._reason = ""
         set_trial(trial)
         try:
             return self._call(trial)
@@ -60,10 +62,13 @@ class FunctionTrials:
             self._current = None
             set_trial(None)
 
-    def interrupt(self, claim: Claim, why: type[TrialStopped | TrialPreempted | TrialCancelled]) -> None:
-        """The function meets this at its next `log()`."""
+    def interrupt(
+        self, claim: Claim, why: type[TrialStopped | TrialPreempted | TrialCancelled], reason: str = ""
+    ) -> None:
+        """The function meets this at its next `log()`; `reason` then stands as the trial's error."""
         trial = self._current
-        if trial is not None and trial.claim.token == claim.token:
+        if trial is not None and trial.claim.token == claim.token and trial.interrupt is None:
+            self._reason = reason
             trial.interrupt = why
 
     def close(self) -> None:
@@ -73,7 +78,10 @@ class FunctionTrials:
         state, error, exit_code = "finished", "", 0
         try:
             self._signals.in_function = True
-            self._function()
+            try:
+                self._function()
+            finally:
+                self._signals.leave_function()
         except TrialPreempted:
             state = ""
         except TrialCancelled:
@@ -95,9 +103,11 @@ class FunctionTrials:
         self._finish_run(exit_code, error)
         if not state:
             return None
-        details = {"writers": to_json(trial.writers)} if trial.writers else {}
+        if self._reason and state in ("finished", "stopped"):
+            state, error = "stopped", self._reason
+        details: dict[str, Any] = {"writers": trial.writers} if trial.writers else {}
         if error:
-            details |= {"error": error, "exit_code": str(exit_code)}
+            details |= {"error": error, "exit_code": exit_code}
         return Ending(trial.claim, state, details)  # type: ignore[arg-type]
 
     def _finish_run(self, exit_code: int, error: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import shlex
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -31,6 +33,8 @@ __all__ = ["demo_file", "run_sweep"]
 _LOOK_SECONDS: Final = 0.25
 _DEATHS_LIMIT: Final = 5
 """An agent that dies so often in a row, without a trial ending in between, is not started again."""
+_GAVE_UP: Final = 1
+"""Exit code of an agent whose trials fail; another one would fare no better."""
 _END_SECONDS: Final = 5.0
 """How long agents may take to end, over the kill delay."""
 
@@ -44,8 +48,14 @@ def demo_file() -> str:
     raise UsageError(f"the demo's files are missing beside {package}; install besom again")
 
 
-def run_sweep(file: str, settings: Settings, *, agents: int) -> int:
+def run_sweep(file: str, settings: Settings, *, agents: int, options: Sequence[str] = ()) -> int:
     """Run a sweep file here; the exit code.
+
+    Args:
+        file: The sweep file.
+        settings: Where, and how.
+        agents: How many agent processes.
+        options: Passed on to each `besom agent`.
 
     Raises:
         ConfigError: the file, or what it says, cannot be; nothing is started.
@@ -63,7 +73,7 @@ def run_sweep(file: str, settings: Settings, *, agents: int) -> int:
         with stop_on_signals(stop):
             spec = create_sweep(connection, config, settings)
             print(f"sweep {spec.path}: {config.method} on {agents} agent{'s' if agents > 1 else ''}", flush=True)
-            crew = _Crew(spec, settings, agents, folder)
+            crew = _Crew(spec, settings, agents, folder, options)
             try:
                 done = _watch(spec, settings, crew, stop, cap=config.run_cap)
             finally:
@@ -107,8 +117,11 @@ def _watch(spec: SweepSpec, settings: Settings, crew: _Crew, stop: threading.Eve
 class _Crew:
     """Agent processes, bound to this one."""
 
-    def __init__(self, spec: SweepSpec, settings: Settings, count: int, folder: Path) -> None:
+    def __init__(
+        self, spec: SweepSpec, settings: Settings, count: int, folder: Path, options: Sequence[str] = ()
+    ) -> None:
         self._spec = spec
+        self._options = tuple(options)
         self._settings = settings
         self._folder = folder
         self._logs = private_folder((settings.dir / "besom-runs" / f"sweep-{spec.id}").absolute())
@@ -125,15 +138,16 @@ class _Crew:
         if ended > self._ended:
             self._ended, self._deaths = ended, [0] * len(self._deaths)
         for number, agent in enumerate(self._agents):
-            if agent.poll() in (None, 0) or self._deaths[number] >= _DEATHS_LIMIT:
+            if agent.poll() in (None, 0, _GAVE_UP) or self._deaths[number] >= _DEATHS_LIMIT:
                 continue
             self._deaths[number] += 1
             self._agents[number] = self._start(number)
-        if all(deaths >= _DEATHS_LIMIT for deaths in self._deaths):
-            said = self._log(0).read_text(errors="replace").strip().splitlines()
-            raise BesomError(
-                f"the agents die at once: {said[-1] if said else 'they said nothing'} (see {self._log(0)})"
-            )
+        gave_up = [agent.poll() == _GAVE_UP for agent in self._agents]
+        dead = [deaths >= _DEATHS_LIMIT for deaths in self._deaths]
+        if all(map(operator.or_, gave_up, dead)):
+            what = "the trials fail" if any(gave_up) else "the agents die at once"
+            number = gave_up.index(True) if any(gave_up) else 0
+            raise BesomError(f"{what}: {self._said(number)} (see {self._log(number)}); the sweep is kept")
 
     def end(self) -> None:
         """SIGTERM, so that trials are handed back; SIGKILL to what is left after a while."""
@@ -153,11 +167,17 @@ class _Crew:
         with self._log(number).open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-S", "-E", launcher.__file__, "bound", str(int(signal.SIGTERM)), str(os.getpid()),
-                 sys.executable, "-m", "besom", "agent", self._spec.path, "--allow-command"],
+                 sys.executable, "-m", "besom", "agent", self._spec.path, "--allow-command", *self._options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self._folder,
                 env={**os.environ, "BESOM_HOME": str(self._settings.home.absolute()),
                      "BESOM_DIR": str(self._settings.dir.absolute())},
             )  # fmt: skip
+
+    def _said(self, number: int) -> str:
+        """The last that an agent said, but for its goodbye."""
+        lines = self._log(number).read_text(errors="replace").strip().splitlines()
+        lines = [line for line in lines if not line.startswith("agent ")]
+        return lines[-1] if lines else "they said nothing"
 
     def _log(self, number: int) -> Path:
         return self._logs / f"agent-{number}.log"

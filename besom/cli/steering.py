@@ -96,7 +96,9 @@ def _what_now(ledger: Ledger, spec: SweepSpec, state: str) -> str:
     left = ledger.running(spec.id)
     trials = f"{left} trial{'' if left == 1 else 's'}"
     if state == "running":
-        agents = sum(info.get("sweep") == spec.id for info in ledger.agents().values())
+        projects = (f"{spec.entity}/{spec.project}", f"/{spec.project}")  # of agents that serve all their sweeps
+        told = ledger.agents().values()
+        agents = sum(info.get("sweep") == spec.id or info.get("project") in projects for info in told)
         if not agents:
             return f"no agent serves it; start one with: besom agent {shlex.quote(spec.path)}"
         return f"{agents} agent{' goes' if agents == 1 else 's go'} on"

@@ -278,7 +278,7 @@ OPTIONS = [
     (("run", "x", "--entity", "a%b"), "entity='a%b' cannot be: write a text of 1 to 128 characters without /"),
     (("agnet", "x"), "No such command 'agnet'"),
     (("agent", "x", "--cout", "3"), "No such option '--cout'. (Did you mean one of: '--count'"),
-    (("agent",), "Missing argument 'SWEEP'"),
+    (("agent",), "Missing argument 'SWEEP', or --project P"),
     (("sweep",), "Missing argument 'FILE'"),
     (("best", "a", "b"), "unexpected extra argument (b)"),
 ]  # fmt: skip
