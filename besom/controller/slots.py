@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from besom.broker.ledger import Ledger
 from besom.broker.turns import Turn, Turns
@@ -27,6 +27,7 @@ class Slots:
     def __init__(self, ledger: Ledger, turns: Turns) -> None:
         self._ledger = ledger
         self._turns = turns
+        self._agents: dict[str, dict[str, Any]] = {}  # slots, sweep and project of an agent never change
         self._live: dict[str, int] = {}
         self._of_project: dict[str, int] = {}
         self._paths: dict[str, tuple[str, str]] = {}  # sweep: entity and project; read once, they never change
@@ -35,7 +36,8 @@ class Slots:
         """See who is there."""
         live: dict[str, int] = defaultdict(int)
         of_project: dict[str, int] = defaultdict(int)
-        for info in self._ledger.agents().values():
+        self._agents = self._ledger.agents(self._agents)
+        for info in self._agents.values():
             if info.get("project"):
                 of_project[info["project"]] += int(info.get("slots", 1))
             else:
