@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from besom.messages import Event, SweepState
+from besom.messages import Event, SweepState, TrialsReopened
 from besom.tracking.applying import Applying, Progress, move_sweep, reject
 from besom.tracking.closing import close
 from besom.tracking.memory import Memory, run_of
@@ -65,7 +65,8 @@ class Recorder:
         memory.fetch(conn, [event for _, event in entries])
         applying = Applying(conn, memory, self._progress, now)
         for entry, event in entries:
-            if run_of(event) in memory.open_closings(conn):  # what comes after a run's end does not change its value
+            # What comes after a run's end does not change its value; only what has ended can be reopened.
+            if isinstance(event, TrialsReopened) or run_of(event) in memory.open_closings(conn):
                 self._close_complete(conn, applying)
             applying.apply(entry, event)
         self._close_complete(conn, applying)

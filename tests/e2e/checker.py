@@ -11,7 +11,7 @@ import json
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -278,13 +278,12 @@ def watch(house: House, caps: Mapping[str, int]) -> Iterator[None]:
     done, seen, over = threading.Event(), Counter[str](), list[str]()
 
     def look() -> None:
-        with _store(house) as store:
-            while not done.wait(0.05):
-                for sweep, cap in list(caps.items()):
-                    for where, count in _issued(house, store, sweep).items():
-                        seen[sweep] += 1
-                        if count > cap:
-                            over.append(f"{count} trials of {sweep} in {where}, run_cap is {cap}")
+        while not done.wait(0.05):
+            for sweep, cap in list(caps.items()):
+                for where, count in _issued(house, sweep).items():
+                    seen[sweep] += 1
+                    if count > cap:
+                        over.append(f"{count} trials of {sweep} in {where}, run_cap is {cap}")
 
     thread = threading.Thread(target=look, name="watch")
     thread.start()
@@ -299,17 +298,15 @@ def watch(house: House, caps: Mapping[str, int]) -> Iterator[None]:
         assert len({line.number for line in lines(house, sweep)}) <= cap
 
 
-def _issued(house: House, store: Store, sweep: str) -> dict[str, int]:
+def _issued(house: House, sweep: str) -> dict[str, int]:
     """How many trials there are of it, by each account; a Redis or store that is away has none."""
     client, keys, found = house.connection.redis, house.connection.keys, {}
-    try:
+    with suppress(RedisError, BesomError, OSError):
         with client.pipeline() as pipe:
             pipe.hlen(keys.trials(sweep))
             pipe.bitcount(keys.done(sweep))
             found["Redis"] = sum(pipe.execute())
-        with store.read() as conn:
+        with _store(house) as store, store.read() as conn:
             mine = select(func.count()).select_from(schema.trials).where(schema.trials.c.sweep == sweep)
             found["the store"] = conn.scalar(mine) or 0
-    except (RedisError, BesomError, OSError):
-        pass
     return found

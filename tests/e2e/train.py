@@ -5,7 +5,8 @@
     besom agent SWEEP                  runs this file as `program`; it finds its trial in the environment
 
 What it does stands in TRAIN_* variables; what it did goes to a history file outside Redis, on disk before it goes on.
-TRAIN_POISON is the x of the trial that goes wrong, TRAIN_HOW the way: exit, segfault, memory, raise, forever.
+TRAIN_POISON is the x of the trial that goes wrong, TRAIN_HOW the way: exit, segfault, memory, oom, raise,
+forever.
 """
 
 from __future__ import annotations
@@ -85,6 +86,10 @@ def go_wrong() -> None:
         ctypes.string_at(0)
     if _HOW == "memory":
         _use_memory()
+    if _HOW == "oom":
+        (Path(os.environ["TRAIN_CGROUP"]) / "cgroup.procs").write_text(str(os.getpid()))
+        held = [b"x" * 10_000_000 for _ in range(1000)]
+        raise AssertionError(f"{len(held)} pieces of 10 MB, and still alive")
     os.kill(os.getppid(), 9) if _COMMAND else os._exit(9)
     threading.Event().wait(30)
 
