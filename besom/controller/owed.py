@@ -40,6 +40,7 @@ class Owed:
             Fenced: another controller has taken over, and will do it.
         """
         for sweep, issued in self.issue.items():
+            failpoint("controller.before-issue")
             ledger.issue(epoch, sweep, issued)
             failpoint("controller.after-issue")
         for sweep, replanned in self.replan.items():

@@ -180,10 +180,10 @@ def _check_plan(spec: SweepSpec, rows: Sequence[Row]) -> None:
 
 def _check_attempts(rows: Sequence[Row], written: Sequence[Line]) -> None:
     """The store's word on each trial is that of the attempt that ended, with the params it ran with."""
-    ends = defaultdict(set)
+    ends: dict[tuple[int, int], float] = {}
     for line in written:
         if line.what == "end":
-            ends[line.number].add(line.attempt)
+            ends.setdefault((line.number, line.attempt), line.at)
     last = {row["number"]: row for row in rows}
     assert {line.number for line in written} == set(last), "trials ran that the store has not, or the other way round"
     for line in written:
@@ -192,7 +192,10 @@ def _check_attempts(rows: Sequence[Row], written: Sequence[Line]) -> None:
             assert line.params == last[line.number]["params"], f"not what the store says it ran with: {line}"
     for number, row in last.items():
         if row["state"] == "finished":
-            assert row["attempt"] in ends[number], f"trial {number}: the attempt that counts never ended"
+            at = ends.get((number, row["attempt"]))
+            assert at is not None, f"trial {number}: the attempt that counts never ended"
+            # Both clocks are this machine's; Redis' is cut to milliseconds.
+            assert at - 0.01 <= row["ended"], f"trial {number}: another attempt ended it, while this one ran"
 
 
 def _check_points(runs: Sequence[ApiRun], written: Sequence[Line], acknowledged: Collection[tuple[int, int]]) -> None:

@@ -19,7 +19,6 @@ from tests.e2e.processes import House, Process, alive
 __all__ = ["LANES", "Lane", "Nemesis"]
 
 _SOON = threading.Event()
-_TRAIN = {"TRAIN_STEPS": "3", "TRAIN_STEP_SECONDS": "0.05"}
 
 
 @dataclass
@@ -30,6 +29,8 @@ class Lane:
     agent: str
     agents: int
     trials: int
+    pause: float
+    """Seconds between two of a trial's three points."""
     config: Mapping[str, object]
     sweeps: list[str] = field(default_factory=list)
     serving: list[Process] = field(default_factory=list)
@@ -40,10 +41,10 @@ def _lanes(agents: tuple[int, int, int], trials: tuple[int, int, int]) -> list[L
     drawn = {"x": {"min": 0.0, "max": 1.0}}
     metric = {"name": "loss", "goal": "minimize"}
     return [
-        Lane("grid", "function", agents[0], trials[0], {"method": "grid", "parameters": values}),
-        Lane("random", "command", agents[1], trials[1],
+        Lane("grid", "function", agents[0], trials[0], 0.05, {"method": "grid", "parameters": values}),
+        Lane("random", "command", agents[1], trials[1], 0.1,
              {"method": "random", "parameters": drawn, "run_cap": trials[1], "retries": 1}),
-        Lane("bayes", "function", agents[2], trials[2],
+        Lane("bayes", "function", agents[2], trials[2], 0.4,
              {"method": "bayes", "parameters": drawn, "run_cap": trials[2], "metric": metric}),
     ]  # fmt: skip
 
@@ -127,7 +128,8 @@ class Nemesis:
             lane.serving = [agent for agent in lane.serving if agent.popen.poll() is None]
             if lane.sweeps[-1] in going:
                 for _ in range(lane.agents - len(lane.serving)):
-                    lane.serving.append(self.house.agent(lane.agent, lane.sweeps[-1], **_TRAIN))
+                    pace = {"TRAIN_STEPS": "3", "TRAIN_STEP_SECONDS": str(lane.pause)}
+                    lane.serving.append(self.house.agent(lane.agent, lane.sweeps[-1], **pace))
                     self._all_agents.append(lane.serving[-1])
         return bool(going)
 
@@ -169,7 +171,7 @@ class Nemesis:
         return f"SIGTERM to agent {agent and agent.pid}"
 
     def _freeze_agent(self) -> str:
-        agent, seconds = self._agent(), self._random.uniform(0.3, 3.0)
+        agent, seconds = self._agent(), self._random.uniform(0.3, 4.0)
         if agent is not None:
             self._freeze(agent, seconds)
         return f"freeze agent {agent and agent.pid} for {seconds:.1f} s"

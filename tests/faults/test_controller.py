@@ -24,9 +24,9 @@ TAKE_OVER_SECONDS = 4.0
 
 LOOP = [
     ("after-read", 1), ("after-read", 4), ("after-apply", 2), ("after-apply", 5), ("before-commit", 2),
-    ("before-commit", 5), ("after-commit", 2), ("after-issue", 1), ("after-issue", 3), ("after-forget", 1),
-    ("after-forget", 3), ("after-finished", 1), ("before-settle", 1), ("before-settle", 4), ("after-settle", 1),
-    ("after-settle", 4), ("after-turns", 3), ("after-turns", 30),
+    ("before-commit", 5), ("after-commit", 2), ("after-commit", 5), ("before-issue", 1), ("after-issue", 1),
+    ("after-issue", 3), ("after-forget", 1), ("after-forget", 3), ("after-finished", 1), ("before-settle", 1),
+    ("before-settle", 4), ("after-settle", 1), ("after-settle", 4), ("after-turns", 3), ("after-turns", 30),
 ]  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def _killed_at(house: House, point: str, times: int) -> None:
 
 def test_controller_killed_after_commit(house: House) -> None:
     """What is committed and not yet in Redis is done by the next controller: nothing missing, nothing twice."""
-    _killed_at(house, "after-commit", 5)
+    _killed_at(house, "before-issue", 3)
 
 
 @pytest.mark.soak

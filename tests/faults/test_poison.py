@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,11 +126,8 @@ def test_trial_that_never_ends(planned: House, kind: str) -> None:
     sweep = house.sweep(PARAMETERS, timeout=1)
     agent = house.agent(kind, sweep, TRAIN_POISON="1", TRAIN_HOW="forever", BESOM_KILL_DELAY_SECONDS="0.5")
     house.finishes(sweep, 20)
-    ended = time.time()
     assert agent.ends() == 0, agent.err
     rows = check(house, sweep, grid=GRID, states={POISONED: "stopped"})
     assert "timeout" in rows[POISONED]["error"]
     assert [rows[POISONED]["attempt"], rows[POISONED]["losses"]] == [1, 0]
-    began = lines(house, sweep, "start", POISONED)[0].at
-    assert 1 <= rows[POISONED]["ended"] - began < 3
-    assert ended - began < 10
+    assert 1 <= rows[POISONED]["ended"] - rows[POISONED]["started"] < 3
