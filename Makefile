@@ -6,7 +6,10 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install demo test check package clean
+# The whole fault plan; the random part lasts SOAK_SECONDS (600), and SOAK_SEED repeats it.
+SOAK_SECONDS ?= 600
+
+.PHONY: help install demo test soak check package clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +33,10 @@ demo: $(VENV)/installed  ## Run the example sweep: 24 trials on 2 agents, about 
 test: $(VENV)/installed-dev  ## Run all tests
 	@.ci/packages redis-server=redis-server
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+soak: $(VENV)/installed-dev  ## Run the long fault tests: 25 minutes at most
+	@.ci/packages redis-server=redis-server
+	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -n 2 --dist worksteal -m soak -rs tests/faults
 
 check: $(VENV)/installed-dev package  ## Check format, lint and types, and that the built wheel works by itself
 	$(BIN)/ruff format --check .

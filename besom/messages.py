@@ -166,7 +166,7 @@ class SweepCreated(Event):
 
 
 class SweepStateSet(Event):
-    """pause, resume, stop, cancel, or the controller's own finish."""
+    """pause, resume, stop, cancel. The controller's own finish comes from the store and is not told."""
 
     kind = "state"
     sweep: str

@@ -17,9 +17,10 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "besom"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "settings", "messages", "disk", "launcher"}
+BASE = {"errors", "failpoint", "settings", "messages", "disk", "launcher"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "failpoint": set(),
     "launcher": set(),
     "settings": {"errors"},
     "messages": {"errors"},

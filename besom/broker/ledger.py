@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from besom.broker.connection import Connection, to_json
+from besom.failpoint import failpoint
 from besom.messages import Claim, SweepSpec, SweepState, read_spec
 
 __all__ = ["CRASH_LIMIT", "Ending", "Ledger", "Reply", "Retry", "Verdict"]
@@ -96,6 +97,8 @@ class Ledger:
     def claim(self, sweep: str, agent: str, count: int, nonce: str) -> tuple[str, list[Claim]]:
         """The sweep's state and up to `count` trials; the same nonce again gives the same trials."""
         state, taken = self.connection.script("claim", sweep, agent, count, nonce)
+        if taken:
+            failpoint("ledger.after-claim")
         return state.decode(), _claims(sweep, taken)
 
     def complete(
@@ -113,7 +116,9 @@ class Ledger:
         """
         claim = then or ("", "", 0, "")
         flat = [argument for ending in endings for argument in ending.arguments()]
+        failpoint("ledger.before-complete")
         replies, entry, (state, taken) = self.connection.script("complete", *claim, *flat)
+        failpoint("ledger.after-complete")
         read = [(reply.decode(), entry.decode() if reply in (b"ok", b"retry") else "") for reply in replies]
         return read, state.decode(), _claims(claim[0], taken)
 
@@ -123,10 +128,13 @@ class Ledger:
         """Renew the agent and the leases of its trials; one verdict for each."""
         flat = [part for claim in claims for part in (claim.sweep, claim.number, claim.token)]
         told = to_json(dict(info)) if info else ""
+        if claims:
+            failpoint("ledger.before-beat")
         return [verdict.decode() for verdict in self.connection.script("beat", agent, beat_ms, told, *flat)]
 
     def release(self, claim: Claim, reason: str) -> bool:
         """Hand a trial back, to be taken next; False when it was no longer the agent's."""
+        failpoint("ledger.before-release")
         return bool(self.connection.script("release", claim.sweep, claim.number, claim.token, reason))
 
     def leave(self, agent: str) -> None:

@@ -30,6 +30,7 @@ from besom.controller.restart import check_journal, load_plans, pay_again, rebui
 from besom.controller.slots import Slots
 from besom.controller.sweep_plan import Question, SweepPlan
 from besom.errors import BesomError, Fenced
+from besom.failpoint import failpoint
 from besom.messages import Batch, Event, Unreadable, read_events, run_id_of
 from besom.settings import Settings
 from besom.strategies import Params
@@ -135,17 +136,23 @@ class Controller:
             threading.Event().wait(min(0.2, self.settings.controller_lease_seconds / 5))
             return False
         entries = self._reader.read(self._last, count=1 if self._careful else _READ_COUNT, block_ms=block_ms)
+        if entries:
+            failpoint("controller.after-read")
         self._look_after_agents()
         owed = Owed(entries)
         answers = self.planner.answers()
         if entries or answers or self._something_due() or self._every("due", 1.0):
             with self.store.begin(self._epoch) as conn:
                 self._apply(conn, entries, owed)
+                failpoint("controller.after-apply")
                 self._plan(conn, answers, owed)
+                failpoint("controller.before-commit")
+            failpoint("controller.after-commit")
             owed.pay(self._epoch, self.ledger, self.journal, self.recorder.take_recorded())
             for sweep in {*owed.wake, *owed.finished}:
                 self.slots.wake(sweep, over=sweep in owed.finished)
         self.slots.give_turns(sweep for sweep, plan in self.plans.items() if plan.waiting)
+        failpoint("controller.after-turns")
         return True
 
     @property
@@ -172,6 +179,7 @@ class Controller:
             return int(get_meta(conn, "epoch", "0"))
 
     def _take_over(self, epoch: int) -> None:
+        failpoint("controller.after-lease")
         client, keys = self.connection.redis, self.connection.keys
         timing = {
             "lease_ms": int(self.settings.lease_seconds * 1000),
@@ -188,7 +196,9 @@ class Controller:
                 log.warning("Redis at %s lost what it held; writing it back from the store", self.connection.shown)
                 rebuild_ledger(conn, self.ledger, epoch)
         self._epoch = epoch
+        failpoint("controller.after-rebuild")
         pay_again(self.store, self.ledger, epoch, self.plans)
+        failpoint("controller.after-pay-again")
         if any(plan.adaptive for plan in self.plans.values()):
             self.planner.warm_up()
 

@@ -9,6 +9,7 @@ from collections import defaultdict
 
 from besom.broker.journal import Entry, Journal
 from besom.broker.ledger import Ledger, Retry
+from besom.failpoint import failpoint
 from besom.strategies import Params
 
 __all__ = ["Owed"]
@@ -39,18 +40,27 @@ class Owed:
             Fenced: another controller has taken over, and will do it.
         """
         for sweep, issued in self.issue.items():
+            failpoint("controller.before-issue")
             ledger.issue(epoch, sweep, issued)
+            failpoint("controller.after-issue")
         for sweep, replanned in self.replan.items():
             ledger.replan(epoch, sweep, replanned)
+            failpoint("controller.after-replan")
         for sweep, numbers in self.forget.items():
             ledger.forget(epoch, sweep, numbers)
+            failpoint("controller.after-forget")
         for sweep, again in self.retry.items():
             ledger.retry(epoch, sweep, again)
+            failpoint("controller.after-retry")
         for sweep in self.removed:
             ledger.drop(epoch, sweep)
+            failpoint("controller.after-drop")
         for sweep in self.finished:
             ledger.set_state(sweep, "finished", epoch)
+            failpoint("controller.after-finished")
         if self.entries or self.closed_runs:
             last = self.entries[-1] if self.entries else None
+            failpoint("controller.before-settle")
             kept = {(self.writers[writer], writer): seq for writer, seq in recorded.items()}
             journal.settle(epoch, last, kept, self.closed_runs)
+            failpoint("controller.after-settle")

@@ -125,14 +125,18 @@ def pay_again(store: Store, ledger: Ledger, epoch: int, plans: Mapping[str, Swee
 
 
 def _queue_again(store: Store, ledger: Ledger, epoch: int, sweep: str, alive: set[int]) -> None:
-    """Trials that wait in the store and that Redis does not have."""
+    """Trials that wait in the store and that Redis does not have, or has as they ended before they were reopened."""
     trials = schema.trials
     query = select(trials).where(trials.c.sweep == sweep, trials.c.state == "queued").order_by(trials.c.number)
     with store.read() as conn:
-        missing = [row for row in conn.execute(query).mappings() if row["number"] not in alive]
-    ledger.issue(epoch, sweep, [(row["number"], json.loads(row["params"])) for row in missing if not row["attempt"]])
-    again = [Retry(row["number"], row["attempt"], row["losses"], row["failures"], json.loads(row["params"]))
-             for row in missing if row["attempt"]]  # fmt: skip
+        waiting = list(conn.execute(query).mappings())
+    new = [row for row in waiting if not row["attempt"] and row["number"] not in alive]
+    ledger.issue(epoch, sweep, [(row["number"], json.loads(row["params"])) for row in new])
+    again = [
+        Retry(row["number"], row["attempt"], row["losses"], row["failures"], json.loads(row["params"]))
+        for row in waiting
+        if row["attempt"] and (row["number"] not in alive or not row["token"])
+    ]
     ledger.retry(epoch, sweep, again)
 
 

@@ -1,4 +1,4 @@
-"""Real processes around a real Redis: controllers, agents, scripts. What a test starts here ends with it, by its pid."""
+"""Real processes around a real Redis: controllers, agents, scripts. What a test starts here ends with it, by pid."""
 
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ class Processes:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BESOM_", "WANDB_"))}
-        self.environment = {**kept, "PYTHONUNBUFFERED": "1", **environment}
+        paths = os.pathsep.join(filter(None, (str(HERE.parent.parent), kept.get("PYTHONPATH"))))
+        self.environment = {**kept, "PYTHONUNBUFFERED": "1", "PYTHONPATH": paths, **environment}
         self._all: list[Process] = []
 
     def __enter__(self) -> Processes:
@@ -143,12 +144,15 @@ class House:
     Args:
         folder: Of all files.
         redis: A running server.
+        lease_seconds: How long a trial stays its agent's.
     """
 
-    def __init__(self, folder: Path, redis: RedisServer) -> None:
+    def __init__(self, folder: Path, redis: RedisServer, lease_seconds: float = LEASE_SECONDS) -> None:
         self.folder = folder
         self.redis = redis
+        self.lease_seconds = lease_seconds
         self.history_file = folder / "history.jsonl"
+        self.told_file = folder / "told.jsonl"
         self.hold = folder / "hold"
         store = folder / "store" / "besom.db"
         environment = {
@@ -156,10 +160,11 @@ class House:
             "BESOM_STORE": str(store),
             "BESOM_HOME": str(folder / "home"),
             "BESOM_DIR": str(folder / "work"),
-            "BESOM_LEASE_SECONDS": str(LEASE_SECONDS),
+            "BESOM_LEASE_SECONDS": str(lease_seconds),
             "BESOM_CONTROLLER_LEASE_SECONDS": "1",
             "TRAIN_HISTORY": str(self.history_file),
             "TRAIN_HOLD": str(self.hold),
+            "TRAIN_TOLD": str(self.told_file),
         }
         self.settings: Settings = read_settings(
             redis_url=redis.url, store=str(store), home=folder / "home", dir=folder / "work"
@@ -174,10 +179,11 @@ class House:
         self.processes.__exit__()
         self.connection.close()
 
-    def controller(self) -> Process:
+    def controller(self, *, wait: bool = True, **environment: str) -> Process:
         """A controller process, once it has said that it is there."""
-        process = self.processes.besom("controller")
-        wait_until(lambda: "controller for" in process.out, f"a controller; it said {process.err}")
+        process = self.processes.python("controller.py", environment=environment)
+        if wait:
+            wait_until(lambda: "controller for" in process.out, f"a controller; it said {process.err}")
         return process
 
     def function_agent(self, sweep: str, *, count: int | None = None, **environment: str) -> Process:
@@ -188,6 +194,26 @@ class House:
     def command_agent(self, sweep: str, **environment: str) -> Process:
         """An agent that executes `train.py` for each trial."""
         return self.processes.besom("agent", sweep, environment=environment)
+
+    def agent(self, kind: str, sweep: str, **environment: str) -> Process:
+        """An agent of functions ("function") or of commands ("command")."""
+        return (self.function_agent if kind == "function" else self.command_agent)(sweep, **environment)
+
+    def keep_agents(
+        self, starts: Mapping[str, Callable[[], Process]], seconds: float = 60.0
+    ) -> dict[str, list[Process]]:
+        """An agent for each sweep, started again when it is dead, until all sweeps are over; all that were needed."""
+        agents = {sweep: [start()] for sweep, start in starts.items()}
+
+        def over() -> bool:
+            going = {sweep for sweep in starts if self.state(sweep) not in ("finished", "cancelled")}
+            for sweep in going:
+                if agents[sweep][-1].popen.poll() is not None:
+                    agents[sweep].append(starts[sweep]())
+            return not going
+
+        wait_until(over, f"the end of {', '.join(starts)}", seconds)
+        return agents
 
     def sweep(self, parameters: Mapping[str, Any], method: str = "grid", **keys: Any) -> str:
         """A new sweep's id."""

@@ -9,7 +9,8 @@ local ready = {}
 for i = 4, #ARGV, 5 do
   local number = ARGV[i]
   local held = trial_of(sweep, number)
-  if not held or held.state == 'ended' then
+  -- An end of this very attempt that was not forgotten yet; one of a later attempt is not in the store.
+  if not held or (held.state == 'ended' and held.attempt == ARGV[i + 1] and held.token ~= '') then
     redis.call('SETBIT', key.done(sweep), number, 0)
     keep(sweep, number, {state = 'queued', attempt = ARGV[i + 1], token = '', agent = '', losses = ARGV[i + 2],
       failures = ARGV[i + 3], params = ARGV[i + 4]})

@@ -14,7 +14,8 @@ local allowed = {
 }
 if not allowed[wanted] then return {'refused', state} end
 redis.call('HSET', key.sweep(sweep), 'state', wanted)
-journal('state', {'sweep', sweep, 'state', wanted})
+-- The controller's finish comes from the store; told back later, it would end a sweep that was reopened meanwhile.
+if ARGV[4] == '' then journal('state', {'sweep', sweep, 'state', wanted}) end
 if is_over(wanted) then
   local ended = {}
   for _, number in ipairs(redis.call('LRANGE', key.ready(sweep), 0, -1)) do
