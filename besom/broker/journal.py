@@ -84,6 +84,10 @@ class Journal:
         last = self.connection.call(lambda: self.connection.redis.xrevrange(self.keys.journal(), count=1))
         return last[0][0].decode() if last else "0-0"
 
+    def holds(self, entry: str) -> bool:
+        """Whether this entry is there. What the recorder read last always is: only what is before it is trimmed."""
+        return bool(self.connection.call(lambda: self.connection.redis.xrange(self.keys.journal(), entry, entry)))
+
     def recorded_id(self) -> str:
         """Id up to which the store has everything."""
         key = self.keys.journal_state()

@@ -33,17 +33,25 @@ class Lead:
         self._milliseconds = int(seconds * 1000)
         self._info = to_json(dict(info))
         self._holder = secrets.token_hex(8)
+        self._renewal = 0
         self.epoch = 0
 
     def hold(self, known: int = 0) -> bool:
-        """Take or renew the lease; False while another holds it. The epoch is never below `known`, the store's."""
-        epoch, *_ = self._connection.script("lead", self._holder, self._milliseconds, self._info, "hold", known)
+        """Take or renew the lease; False while another holds it.
+
+        The epoch is never below `known`, the store's. It grows as well when Redis has forgotten a renewal: then it
+        lost its tail.
+        """
+        epoch, *_, renewal = self._connection.script(
+            "lead", self._holder, self._milliseconds, self._info, "hold", known, self._renewal
+        )
         self.epoch = int(epoch)
+        self._renewal = int(renewal) or self._renewal
         return self.epoch > 0
 
     def leave(self) -> None:
         """Give the lease up, so that a stand-by need not wait for its end."""
-        self._connection.script("lead", self._holder, 0, "", "leave", 0, patience=2)
+        self._connection.script("lead", self._holder, 0, "", "leave", 0, 0, patience=2)
         self.epoch = 0
 
 

@@ -181,8 +181,9 @@ class Controller:
     def _take_over(self, epoch: int) -> None:
         failpoint("controller.after-lease")
         client, keys = self.connection.redis, self.connection.keys
+        lease_ms = int(self.settings.lease_seconds * 1000)
         timing = {
-            "lease_ms": int(self.settings.lease_seconds * 1000),
+            "lease_ms": lease_ms,
             "journal_limit": self.settings.journal_limit_mb * 1_000_000,
         }
         self.connection.call(lambda: client.hset(keys.timing(), mapping=timing))
@@ -194,7 +195,7 @@ class Controller:
             self.plans = load_plans(conn)
             if lost:
                 log.warning("Redis at %s lost what it held; writing it back from the store", self.connection.shown)
-                rebuild_ledger(conn, self.ledger, epoch)
+                rebuild_ledger(conn, self.ledger, epoch, lease_ms)
         self._epoch = epoch
         failpoint("controller.after-rebuild")
         pay_again(self.store, self.ledger, epoch, self.plans)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
-from besom.broker.journal import Journal, entry_order
+from besom.broker.journal import Journal
 from besom.broker.ledger import Ledger, Retry
 from besom.controller.sweep_plan import SweepPlan
 from besom.errors import BesomError, StoreMismatch
@@ -23,8 +23,6 @@ __all__ = ["check_journal", "load_plans", "pay_again", "rebuild_ledger"]
 log = logging.getLogger("besom")
 
 _OPEN: Final = ("queued", "running")
-_RETURN_MS: Final = 60_000
-"""Lease of a running trial that is written back: its agent has this long to be heard."""
 
 
 def check_journal(conn: Connection, journal: Journal, store: Store) -> bool:
@@ -43,7 +41,8 @@ def check_journal(conn: Connection, journal: Journal, store: Store) -> bool:
         )
     identity, known = journal.identity(), get_meta(conn, "journal_id")
     last = get_meta(conn, "last_id", "0-0")
-    lost = bool(known) and (identity != known or entry_order(journal.end()) < entry_order(last))
+    # Not by comparing ids: they are times, and agents may have written since to a Redis that put an older file back.
+    lost = bool(known) and (identity != known or (last != "0-0" and not journal.holds(last)))
     if identity != known:
         set_meta(conn, "journal_id", identity)
     if lost:
@@ -86,10 +85,11 @@ def _load_trials(conn: Connection, plan: SweepPlan) -> None:
         plan.learn(EndedTrial(plan.issued, {}, "finished"))
 
 
-def rebuild_ledger(conn: Connection, ledger: Ledger, epoch: int) -> None:
+def rebuild_ledger(conn: Connection, ledger: Ledger, epoch: int, lease_ms: int) -> None:
     """Write back to Redis what the store knows: sweeps, trials that are over, and those that run.
 
-    Queued trials are issued again by the caller, which does so at every start.
+    A trial that runs gets one lease, in which its agent is heard if it lives. Queued trials are issued again by the
+    caller, which does so at every start.
     """
     trials = schema.trials
     for row in conn.execute(select(schema.sweeps)).mappings():
@@ -99,7 +99,7 @@ def rebuild_ledger(conn: Connection, ledger: Ledger, epoch: int) -> None:
             run for (run,) in conn.execute(select(schema.closings.c.run).where(schema.closings.c.sweep == spec.id))
         }
         restored = [trial for trial in held if run_id_of(spec.id, trial["number"]) not in ended]
-        ledger.restore(epoch, spec, row["state"], [_as_lua(trial) for trial in restored])
+        ledger.restore(epoch, spec, row["state"], [_as_lua(trial, lease_ms) for trial in restored])
 
 
 def pay_again(store: Store, ledger: Ledger, epoch: int, plans: Mapping[str, SweepPlan]) -> None:
@@ -140,10 +140,10 @@ def _queue_again(store: Store, ledger: Ledger, epoch: int, sweep: str, alive: se
     ledger.retry(epoch, sweep, again)
 
 
-def _as_lua(trial: Any) -> tuple[Any, ...]:
+def _as_lua(trial: Any, lease_ms: int) -> tuple[Any, ...]:
     if trial["state"] in _OPEN:
         return (
             "running", trial["number"], trial["params"], trial["attempt"], trial["token"] or "", trial["agent"] or "",
-            trial["losses"], trial["failures"], _RETURN_MS,
+            trial["losses"], trial["failures"], lease_ms,
         )  # fmt: skip
     return ("done", trial["number"], "", 0, "", "", 0, 0, 0)

@@ -78,6 +78,20 @@ def test_a_holder_rises_above_the_store_too(fake: Connection, clock: Clock) -> N
     assert one.epoch == before
 
 
+def test_a_redis_that_forgot_a_renewal_gives_the_next_epoch(fake: Connection, clock: Clock) -> None:
+    """An older file put back, or a replica that lagged: the same holder gets a new epoch, so that it looks around."""
+    one = _lead(fake)
+    one.hold()
+    older = fake.redis.hgetall(fake.keys.controller())
+    one.hold()
+    assert one.epoch == 1
+    fake.redis.hset(fake.keys.controller(), mapping=older)
+    assert one.hold()
+    assert one.epoch == 2
+    assert one.hold()
+    assert one.epoch == 2, "only once"
+
+
 def test_who_leaves_makes_room_at_once(fake: Connection, clock: Clock) -> None:
     """After `leave` a stand-by takes over with no wait, in a new epoch."""
     one, two = _lead(fake), _lead(fake, "b")
