@@ -9,10 +9,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The whole fault plan; the random part lasts SOAK_SECONDS (600), and SOAK_SEED repeats it.
 SOAK_SECONDS ?= 600
 
-.PHONY: help install demo test soak check package clean
+.PHONY: help install demo test soak check package clean bench bench-fleet bench-million
 
 help:  ## Show the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -53,3 +53,17 @@ package: $(VENV)/installed-dev
 
 clean:  ## Remove what was built
 	rm -rf $(VENV) build dist
+
+$(VENV)/installed-bench: $(VENV)/installed-dev
+	@echo "installing what besom is measured against"
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
+	@touch $@
+
+bench: $(VENV)/installed-bench  ## Measure the hand-out of trials against its peers, about 5 minutes
+	@$(BIN)/python -m benchmarks.handout
+
+bench-fleet: $(VENV)/installed-bench  ## Measure with 1000 and 5000 simulated agents, about 6 minutes
+	@$(BIN)/python -m benchmarks.fleet
+
+bench-million: $(VENV)/installed-bench  ## Run a million trials for real, about 4 minutes
+	@$(BIN)/python -m benchmarks.million
