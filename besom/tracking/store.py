@@ -10,6 +10,9 @@ transaction is rolled back.
 from __future__ import annotations
 
 import os
+import sqlite3
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -189,8 +192,21 @@ def _engine(url: URL) -> Engine:
 def _tune(connection: Any, _record: object) -> None:
     # sqlite3 would start transactions by itself, too late and never for reads: SQLAlchemy's manual, "pysqlite".
     connection.isolation_level = None
+    deadline = time.monotonic() + 10
     for pragma in _PRAGMAS:
+        while not _executed(connection, pragma, deadline):
+            threading.Event().wait(0.02)
+
+
+def _executed(connection: Any, pragma: str, deadline: float) -> bool:
+    """False when it is to be tried again: SQLite does not wait for others while it goes over to WAL."""
+    try:
         connection.execute(pragma).close()
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error) or time.monotonic() > deadline:
+            raise
+        return False
+    return True
 
 
 def _begin(conn: Connection) -> None:

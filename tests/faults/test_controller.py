@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from besom.broker.journal import Journal
+from besom.broker.ledger import Ledger
 from besom.messages import SweepRemoved, TrialsReopened
 from tests.e2e.checker import check, lines, started, watch
 from tests.e2e.processes import House, Process, wait_until
@@ -31,7 +32,7 @@ LOOP = [
 
 
 def _dies(controller: Process) -> None:
-    assert controller.ends() == -signal.SIGKILL, controller.err
+    assert controller.ends(60) == -signal.SIGKILL, controller.err
 
 
 def _killed_at(house: House, point: str, times: int) -> None:
@@ -87,12 +88,14 @@ def test_controller_of_a_search_that_learns_killed(house: House, point: str, tim
     doomed = house.controller(wait=False, BESOM_FAILPOINT=f"controller.{point}:{times}")
     metric = {"name": "loss", "goal": "minimize"}
     sweep = house.sweep({"x": {"min": 0.0, "max": 1.0}}, "bayes", run_cap=24, metric=metric)
+    # Slots that nobody fills: trials wait, and get new params at each result.
+    Ledger(house.connection).beat("ghost", 120_000, [], {"sweep": sweep, "slots": 4})
     with watch(house, {sweep: 24}):
-        agents = [house.function_agent(sweep, TRAIN_STEP_SECONDS=seconds) for seconds in ("0.1", "0.6", "0.6")]
+        agents = [house.function_agent(sweep, TRAIN_STEP_SECONDS="0.1") for _ in range(2)]
         _dies(doomed)
         house.controller()
         house.finishes(sweep)
-        assert [agent.ends() for agent in agents] == [0, 0, 0]
+        assert [agent.ends() for agent in agents] == [0, 0]
     check(house, sweep, trials=24)
 
 
