@@ -31,7 +31,7 @@ from tests.e2e.processes import House, wait_until
 __all__ = ["Line", "check", "lines", "recovered", "started", "watch"]
 
 FINAL = {"finished", "failed", "crashed", "stopped", "cancelled"}
-SLACK_SECONDS = 2.5
+SLACK_SECONDS = 5.0
 """Above lease and reap, for a machine with more processes than cores."""
 
 Row = Mapping[str, Any]
@@ -95,6 +95,7 @@ def check(
     crashed: Collection[int] | None = (),
     states: Mapping[int, str] | None = None,
     acknowledged: Collection[tuple[int, int]] = (),
+    lossy: bool = False,
 ) -> dict[int, dict[str, Any]]:
     """All of it, for a sweep that has finished.
 
@@ -106,6 +107,7 @@ def check(
         crashed: Numbers of trials that must have crashed; all others have finished. None: whichever was lost 3 times.
         states: Numbers of trials that must have ended otherwise.
         acknowledged: (number, step) of points that Redis had taken before a fault.
+        lossy: Redis lost what it had acknowledged, and may have lost points that no living writer sent again.
 
     Returns:
         The trials as in the store, by number.
@@ -126,13 +128,13 @@ def check(
             _check_grid(rows, grid)
         written = lines(house, sweep)
         _check_attempts(rows, [line for line in written if line.what != "taken"])
-        _check_points(runs, written, acknowledged)
+        _check_points(runs, written, acknowledged, lossy=lossy)
     finally:
         api.close()
     with _store(house) as store:
         spec = _spec(store, sweep)
         _check_plan(spec, rows)
-        _check_taken(store, sweep, [line for line in written if line.what == "taken"])
+        _check_taken(store, sweep, [line for line in written if line.what == "taken" and not lossy])
     _check_told(spec, rows, _read(house.told_file, sweep))
     _check_redis(house, sweep)
     return {row["number"]: row for row in rows}
@@ -198,7 +200,9 @@ def _check_attempts(rows: Sequence[Row], written: Sequence[Line]) -> None:
             assert at - 0.01 <= row["ended"], f"trial {number}: another attempt ended it, while this one ran"
 
 
-def _check_points(runs: Sequence[ApiRun], written: Sequence[Line], acknowledged: Collection[tuple[int, int]]) -> None:
+def _check_points(
+    runs: Sequence[ApiRun], written: Sequence[Line], acknowledged: Collection[tuple[int, int]], *, lossy: bool
+) -> None:
     """Points come out in order, once: all of the attempt that counts, and those before it that Redis had taken."""
     logged: dict[int, set[tuple[int, int]]] = defaultdict(set)
     for line in written:
@@ -212,7 +216,7 @@ def _check_points(runs: Sequence[ApiRun], written: Sequence[Line], acknowledged:
         assert at == sorted(set(at)), f"trial {number}: points out of order, or twice: {read}"
         assert [point["loss"] for point in points] == at, f"trial {number}: other values than were logged"
         assert set(read) <= logged[number], f"trial {number}: points that nobody logged: {read}"
-        if run.state == "finished":
+        if run.state == "finished" and not lossy:
             wanted = sorted(point for point in logged[number] if point[1] == last)
             assert read[len(read) - len(wanted) :] == wanted, f"trial {number}: {read} does not end with {wanted}"
         lost = {step for trial, step in acknowledged if trial == number} - set(at)

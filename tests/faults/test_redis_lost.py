@@ -34,7 +34,7 @@ def _completes(house: House, sweep: str, agents: list[Process]) -> None:
     """Exactly, in time, whatever was run again."""
     assert len(lines(house, sweep, "end")) < len(GRID["x"]), "too late to matter"
     tended(house, sweep, agents, lambda: _agent(house, sweep), 40)
-    check(house, sweep, grid=GRID)
+    check(house, sweep, grid=GRID, lossy=True)
 
 
 def test_redis_is_emptied(redis_server: RedisServer, tmp_path: Path) -> None:
