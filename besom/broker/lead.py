@@ -35,6 +35,8 @@ class Lead:
         self._holder = secrets.token_hex(8)
         self._renewal = 0
         self.epoch = 0
+        self.forgotten = False
+        """Redis has lost its tail while this one held the lease; whoever has looked after that sets it back."""
 
     def hold(self, known: int = 0) -> bool:
         """Take or renew the lease; False while another holds it.
@@ -42,11 +44,12 @@ class Lead:
         The epoch is never below `known`, the store's. It grows as well when Redis has forgotten a renewal: then it
         lost its tail.
         """
-        epoch, *_, renewal = self._connection.script(
+        epoch, *_, renewal, forgot = self._connection.script(
             "lead", self._holder, self._milliseconds, self._info, "hold", known, self._renewal
         )
         self.epoch = int(epoch)
         self._renewal = int(renewal) or self._renewal
+        self.forgotten |= forgot == b"1"
         return self.epoch > 0
 
     def leave(self) -> None:

@@ -190,12 +190,13 @@ class Controller:
         self.planner.forget()
         self.recorder.forget()
         with self.store.begin(epoch) as conn:
-            lost = check_journal(conn, self.journal, self.store)
+            lost = check_journal(conn, self.journal, self.store, forgotten=self._lead.forgotten)
             self._last = last_id(conn)
             self.plans = load_plans(conn)
             if lost:
                 log.warning("Redis at %s lost what it held; writing it back from the store", self.connection.shown)
                 rebuild_ledger(conn, self.ledger, epoch, lease_ms)
+        self._lead.forgotten = False
         self._epoch = epoch
         failpoint("controller.after-rebuild")
         pay_again(self.store, self.ledger, epoch, self.plans)

@@ -25,8 +25,14 @@ log = logging.getLogger("besom")
 _OPEN: Final = ("queued", "running")
 
 
-def check_journal(conn: Connection, journal: Journal, store: Store) -> bool:
+def check_journal(conn: Connection, journal: Journal, store: Store, *, forgotten: bool = False) -> bool:
     """Whether Redis lost something; the next read then starts at the journal's beginning.
+
+    Args:
+        conn: Within a transaction of the controller.
+        journal: As it is now.
+        store: Whose it should be.
+        forgotten: It is known to have lost its tail; what was written and read since hides that.
 
     Raises:
         StoreMismatch: this namespace belongs to another store.
@@ -42,7 +48,7 @@ def check_journal(conn: Connection, journal: Journal, store: Store) -> bool:
     identity, known = journal.identity(), get_meta(conn, "journal_id")
     last = get_meta(conn, "last_id", "0-0")
     # Not by comparing ids: they are times, and agents may have written since to a Redis that put an older file back.
-    lost = bool(known) and (identity != known or (last != "0-0" and not journal.holds(last)))
+    lost = bool(known) and (forgotten or identity != known or (last != "0-0" and not journal.holds(last)))
     if identity != known:
         set_meta(conn, "journal_id", identity)
     if lost:

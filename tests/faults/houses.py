@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from tests.e2e.checker import lines
 from tests.e2e.processes import House, Process, wait_until
 from tests.redis_server import RedisServer
 
-__all__ = ["LEASE_SECONDS", "a_house", "all_end", "passes", "tended", "trials_end"]
+__all__ = ["LEASE_SECONDS", "a_house", "all_end", "hearing_interrupts", "passes", "tended", "trials_end"]
 
 LEASE_SECONDS = 1.0
 
@@ -23,6 +24,16 @@ def a_house(folder: Path, server: RedisServer, url: str | None = None) -> Iterat
         house.processes.environment["BESOM_LEASE_SECONDS"] = str(LEASE_SECONDS)
         house.processes.environment["BESOM_REDIS_URL"] = url or server.url
         yield house
+
+
+@contextmanager
+def hearing_interrupts() -> Iterator[None]:
+    """Children hear SIGINT, though whoever started the tests in the background has it ignored."""
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 def all_end(agents: list[Process]) -> None:

@@ -6,7 +6,6 @@ It listens on a unix socket and runs in a thread of the test's process. What it 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import threading
 from pathlib import Path
@@ -56,6 +55,7 @@ class Proxy:
         for link in self._links:
             link.cancel()
         await asyncio.gather(*self._links, return_exceptions=True)
+        await asyncio.sleep(0.05)  # transports close in the loop's next rounds
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = self._loop.create_task(self._link(reader, writer))
@@ -63,20 +63,23 @@ class Proxy:
         link.add_done_callback(self._links.discard)
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        try:
             server_reader, server_writer = await asyncio.open_unix_connection(self.upstream)
-            ways = [
-                self._loop.create_task(self._ask(reader, server_writer)),
-                self._loop.create_task(self._answer(server_reader, writer)),
-            ]
-            try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
-                await _close(server_writer)
-        await _close(writer)
+        except OSError:
+            writer.close()
+            return
+        ways = [
+            self._loop.create_task(self._ask(reader, server_writer)),
+            self._loop.create_task(self._answer(server_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            server_writer.close()
+            writer.close()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 16):
@@ -92,9 +95,3 @@ class Proxy:
                 await asyncio.sleep(self._random.uniform(*self.delay))
             writer.write(data)
             await writer.drain()
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
