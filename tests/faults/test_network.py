@@ -30,7 +30,7 @@ def _served(lan: Lan, folder: Path) -> Iterator[House]:
         server.start()
         try:
             with a_house(folder, server, server.tcp_url) as house:
-                controller = house.processes.start(*lan.on(1), sys.executable, "-m", "besom", "controller")
+                controller = house.processes.start(*lan.on(1), sys.executable, "controller.py")
                 wait_until(lambda: "controller for" in controller.out, f"a controller; it said {controller.err}")
                 yield house
         finally:
