@@ -170,6 +170,7 @@ class TurnWorker(SimpleWorker):
 
     def __init__(self, connection: Connection, sweep: str) -> None:
         self._turn: Turn | None = None
+        self._commands = connection
         client = connection.blocking()
         queue = TurnQueue(connection.keys.queue_name(sweep), connection=client, serializer=JSONSerializer)
         super().__init__([queue], connection=client, serializer=JSONSerializer, prepare_for_work=False)
@@ -178,23 +179,34 @@ class TurnWorker(SimpleWorker):
         """Wait up to `seconds` for a turn; None when there was none."""
         self._turn = None
         try:
-            found = TurnQueue.dequeue_any(
-                self.queues, max(1, int(seconds)), self.connection, job_class=TurnJob, serializer=JSONSerializer
-            )
+            if not self._take_waiting():
+                found = TurnQueue.dequeue_any(
+                    self.queues, max(1, int(seconds)), self.connection, job_class=TurnJob, serializer=JSONSerializer
+                )
+                if found is not None:
+                    self.execute_job(*found)
         except DequeueTimeout:
             return None
         except ResponseError as error:  # memory or disk full, or a key of another type: not at once again
             log.warning("no turn from %s: %s", self.queues[0].name, error)
             threading.Event().wait(_REFUSED_SECONDS)
-            return None
         except Exception as error:  # an id or a hash that RQ cannot read; it is out of the queue by now
             if is_transient(error):
                 raise
             log.warning("refused: a job that cannot be read (%s)", type(error).__name__)
-            return None
-        if found is not None:
-            self.execute_job(*found)
         return self._turn
+
+    def _take_waiting(self) -> bool:
+        """Take a turn that waits already, in one round trip in place of RQ's three; False when none does."""
+        while answer := self._commands.script("take", self.queues[0].key, TurnJob.redis_job_namespace_prefix):
+            name, fields = answer
+            if not fields:
+                continue  # the job has expired
+            job = TurnJob(name.decode(), connection=self.connection, serializer=JSONSerializer)
+            job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
+            self._read(job)
+            return True
+        return False
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Delete the job and keep its turn for `take`; what is no turn is refused and gone."""
@@ -202,6 +214,9 @@ class TurnWorker(SimpleWorker):
             pipe.lrem(queue.intermediate_queue_key, 1, job.id)
             pipe.delete(job.key)
             pipe.execute()
+        self._read(job)
+
+    def _read(self, job: Job) -> None:
         try:
             self._turn = read_turn(job)
         except UnexpectedJob as error:
