@@ -37,7 +37,7 @@ class Beat:
         sweep: The sweep it serves; '' when it serves those of a project.
         settings: Lengths; the lease itself stands in Redis, written by the controller.
         signals: Told when a signal comes.
-        on_verdict: Called with a claim and anything but 'ok', from the beat thread.
+        on_verdict: Called with a claim and 'stale', 'cancel' or 'stop', from the beat thread.
         on_signal: Called when a signal came, from the watch thread.
         info: What else the agent says of itself: slots, gpus, project.
     """
@@ -176,7 +176,7 @@ class Beat:
         running = [[claim.sweep, claim.number] for claim in claims[:100]]
         verdicts = self._ledger.beat(self._agent, int(self._lease * 1000), claims, {**self._info, "running": running})
         for claim, verdict in zip(claims, verdicts, strict=True):
-            if verdict != "ok" and claim.token in self._claims:
+            if verdict not in ("ok", "unknown") and claim.token in self._claims:
                 self._on_verdict(claim, verdict)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from besom.agent.signals import Signals
+from besom.agent.signals import GOODBYE_SECONDS, Signals
 from besom.broker.connection import Connection
 from besom.broker.ledger import Ending
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped
@@ -70,6 +70,8 @@ class FunctionTrials:
         if trial is not None and trial.claim.token == claim.token and trial.interrupt is None:
             self._reason = reason
             trial.interrupt = why
+            if why is TrialPreempted:  # whoever is told to go does not wait for a Redis that is away
+                trial.patience = GOODBYE_SECONDS
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -10,12 +10,14 @@ import copy
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from besom.agent.beat import Beat
 from besom.agent.limits import Tally
-from besom.agent.signals import Signals
+from besom.agent.signals import GOODBYE_SECONDS, Signals
+from besom.agent.sources import UNKNOWN_SECONDS
 from besom.broker.connection import Connection
 from besom.broker.ledger import Ending, Ledger
 from besom.errors import Unreachable
@@ -25,8 +27,7 @@ __all__ = ["Held"]
 
 log = logging.getLogger("besom")
 
-_GOODBYE_SECONDS: Final = 5.0
-"""How long an agent that was told to hand back waits for Redis; then the lease runs out by itself."""
+_POLL_SECONDS: Final = 0.1
 
 
 class Held:
@@ -45,7 +46,7 @@ class Held:
         self, connection: Connection, agent: str, beat: Beat, tally: Tally, signals: Signals, say: Callable[[str], None]
     ) -> None:
         hurried = copy.copy(connection)
-        hurried.patience = min(connection.patience, _GOODBYE_SECONDS)
+        hurried.patience = min(connection.patience, GOODBYE_SECONDS)
         self._patient, self._hurried = Ledger(connection), Ledger(hurried)
         self._agent = agent
         self._beat = beat
@@ -116,6 +117,10 @@ class Held:
         then = (sweep, self._agent, more, secrets.token_hex(8)) if sweep else None
         try:
             replies, state, claims = self._ledger.complete(endings, then=then)
+            until = time.monotonic() + UNKNOWN_SECONDS
+            while any(reply == "unknown" for reply, _ in replies) and time.monotonic() < until:
+                threading.Event().wait(_POLL_SECONDS)  # a controller writes back what Redis has lost
+                replies, state, claims = self._ledger.complete(endings, then=then)
         except Unreachable as error:
             self._unreachable(endings, error)
             return "", []
@@ -125,6 +130,8 @@ class Held:
             self.last_entry = entry or self.last_entry
             if reply == "stale":
                 self._say(f"trial {ending.claim.run_id}: another agent has taken it over; this attempt does not count")
+            elif reply == "unknown":
+                self._say(f"trial {ending.claim.run_id}: its sweep is gone, so its end is not recorded")
         return state, claims
 
     def _release(self, claim: Claim, *, began: bool = True) -> None:

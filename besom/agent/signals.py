@@ -17,7 +17,10 @@ from typing import Any, Final
 from besom.errors import TrialInterrupted, TrialPreempted
 from besom.settings import Settings
 
-__all__ = ["FORWARDED", "IdleAgentInterrupted", "Signals"]
+__all__ = ["FORWARDED", "GOODBYE_SECONDS", "IdleAgentInterrupted", "Signals"]
+
+GOODBYE_SECONDS: Final = 5.0
+"""How long an agent that was told to hand back waits for Redis; then the lease runs out by itself."""
 
 _NUMBERS: Final = (signal.SIGTERM, signal.SIGINT)
 _LIKE_SIGTERM: Final = frozenset({signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})

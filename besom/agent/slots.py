@@ -21,7 +21,7 @@ from besom.agent.command_trial import Child, CommandTrials, Why
 from besom.agent.gpus import Gpus
 from besom.agent.held import Held
 from besom.agent.limits import Tally
-from besom.agent.signals import Signals
+from besom.agent.signals import GOODBYE_SECONDS, Signals
 from besom.agent.sources import Source
 from besom.broker.connection import BLOCK_SECONDS
 from besom.broker.ledger import Ending
@@ -35,7 +35,7 @@ log = logging.getLogger("besom")
 
 _LOOK_SECONDS: Final = 1.0
 """Between two looks at limits."""
-_GOODBYE_SECONDS: Final = 10.0
+_LEAVE_SECONDS: Final = 2 * GOODBYE_SECONDS
 """How long an agent that was told to hand back waits for what is being reported."""
 
 
@@ -196,7 +196,7 @@ class Slots:
         del self._children[claim.token]
         trials = self._trials.pop(claim.token)
         self._gpus.give_back(child.gpus)
-        patience = _GOODBYE_SECONDS / 2 if self._signals.handing_back.is_set() else float("inf")
+        patience = GOODBYE_SECONDS if self._signals.handing_back.is_set() else float("inf")
 
         def settle() -> None:
             ending = trials.settle(child, patience)
@@ -221,7 +221,7 @@ class Slots:
             for child in self._children.values():
                 child.end(TrialPreempted)
             if not self._children:
-                self._leaves_at = min(self._leaves_at, now + _GOODBYE_SECONDS)
+                self._leaves_at = min(self._leaves_at, now + _LEAVE_SECONDS)
         with self._changed:
             idle = self._free == self._gpus.slots
         if (

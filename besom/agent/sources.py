@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -14,12 +15,23 @@ from besom.broker.ledger import Ledger
 from besom.broker.turns import Turn, TurnWorker
 from besom.messages import SweepSpec
 
-__all__ = ["NO_CONTROLLER_SECONDS", "OneSweep", "Patient", "Source", "is_planned", "no_controller"]
+__all__ = [
+    "NO_CONTROLLER_SECONDS",
+    "UNKNOWN_SECONDS",
+    "OneSweep",
+    "Patient",
+    "Source",
+    "is_planned",
+    "no_controller",
+]
 
 NO_CONTROLLER_SECONDS: Final = 15.0
 """How long an agent waits before it says that nobody plans trials."""
 
-_OVER: Final = ("stopping", "finished", "cancelled", "unknown")
+UNKNOWN_SECONDS: Final = 10.0
+"""How long a sweep may be unknown to Redis, which may have lost it, before it is taken for removed."""
+
+_OVER: Final = ("stopping", "finished", "cancelled")
 _SHORT_SECONDS: Final = 1.0
 """How long to wait before the sweep's state is asked for, when the last reply did not tell it."""
 
@@ -57,6 +69,7 @@ class OneSweep:
         self._worker = TurnWorker(connection, spec.id)
         self._state = ""
         self._is_fresh = False
+        self._unknown_since = math.inf
 
     def next_turn(self, seconds: float = BLOCK_SECONDS) -> Turn | None:
         """Wait up to `seconds` for a turn."""
@@ -71,13 +84,17 @@ class OneSweep:
 
     def noted(self, sweep: str, state: str) -> None:
         """A reply told the state, or did not."""
-        self._state, self._is_fresh = state or self._state, bool(state)
+        self._state, self._is_fresh = state or self._state, state not in ("", "unknown")
+        if self._state == "unknown":
+            self._unknown_since = min(self._unknown_since, time.monotonic())
+        else:
+            self._unknown_since = math.inf
 
     def over(self) -> bool:
         """Whether the sweep takes no more trials; asked first when the agent has made itself known."""
         if not self._state:
             self._ask()
-        return self._state in _OVER
+        return self._state in _OVER or time.monotonic() - self._unknown_since > UNKNOWN_SECONDS
 
     def spec_of(self, sweep: str) -> SweepSpec:
         """The sweep."""
@@ -88,7 +105,7 @@ class OneSweep:
         self._worker.close()
 
     def _ask(self) -> None:
-        self._state, self._is_fresh = self._ledger.state(self.spec.id) or "unknown", True
+        self.noted(self.spec.id, self._ledger.state(self.spec.id) or "unknown")
 
 
 class Patient:

@@ -23,8 +23,8 @@ CRASH_LIMIT: Final = 3
 _CHUNK: Final = 500
 """Trials in one script call; Lua's stack and Redis' latency set the order of magnitude."""
 
-Reply = Literal["ok", "retry", "done", "stale"]
-Verdict = Literal["ok", "stale", "cancel", "stop"]
+Reply = Literal["ok", "retry", "done", "stale", "unknown"]
+Verdict = Literal["ok", "stale", "unknown", "cancel", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,8 @@ class Ledger:
 
         Returns:
             For each ending its reply and the journal entry by which it is recorded, '' when there is none; the sweep's
-            state and the new claims (empty without `then`). Reply "retry": the trial waits to be tried again.
+            state and the new claims (empty without `then`). Reply "retry": the trial waits to be tried again;
+            "unknown": Redis does not know the sweep, which was removed, or is written back by a controller soon.
         """
         claim = then or ("", "", 0, "")
         flat = [argument for ending in endings for argument in ending.arguments()]

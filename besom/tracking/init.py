@@ -263,7 +263,7 @@ def _build(
     run = Run(
         identity, RunConfig(values, locked, config_changed), writer,
         trial=trial, directory=folder.absolute(), on_finish=finished,
-        patience=float("inf") if trial else settings.finish_seconds,
+        patience=settings.finish_seconds,
     )  # fmt: skip
     flusher().add(writer)
     return run

@@ -70,7 +70,7 @@ class Run:
         trial: The trial it records, or None.
         directory: Folder for its files.
         on_finish: Called once with exit code, error text and the writer's batch count.
-        patience: Seconds that `finish` waits for Redis.
+        patience: Seconds that `finish` waits for Redis, outside a trial.
     """
 
     def __init__(
@@ -214,7 +214,7 @@ class Run:
             if self.trial:
                 self.trial.next_step = self.step
         flusher().remove(self._writer)
-        batches = self._writer.close(self._patience)
+        batches = self._writer.close(self.trial.patience if self.trial else self._patience)
         if self.trial:
             self.trial.writers[self._writer.name.writer] = batches
         self._on_finish(self, exit_code or 0, error, batches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ class Trial:
     """Set from outside; raised at the next `log()`."""
     writers: dict[str, int] = field(default_factory=dict)
     """Batches sent by each writer that is closed."""
+    patience: float = math.inf
+    """Seconds that its runs wait for Redis at their end."""
     next_step: int = 0
     """Where a second `init()` in the same trial goes on."""
 

@@ -416,7 +416,6 @@ def test_a_stranger_has_no_trial(ledger: Ledger, fake: Connection) -> None:
     for claim in (
         Claim(sweep="s", number=0, attempt=1, token="made-up", params={}),
         Claim(sweep="s", number=9, attempt=1, token="", params={}),
-        Claim(sweep="x", number=0, attempt=1, token="t", params={}),
     ):
         assert ledger.beat("a", 1000, [claim]) == ["stale"]
         assert ledger.complete([Ending(claim, "finished")])[0][0][0] == "stale"
@@ -816,6 +815,18 @@ def test_a_pause_lets_running_trials_go_on(ledger: Ledger) -> None:
 # ---- restore
 
 
+def test_an_attempt_waits_for_a_redis_that_lost_it(ledger: Ledger, fake: Connection) -> None:
+    """Everything lost, its beat and report are told `unknown`, not refused; written back, the report counts."""
+    _sweep(ledger, 1)
+    claim = _take(ledger)[0]
+    fake.redis.flushall()
+    assert ledger.beat("a", 1000, [claim]) == ["unknown"]
+    assert ledger.complete([Ending(claim, "finished")])[0] == [("unknown", "")]
+    ledger.restore(0, spec(), "running", [("running", 0, '{"x":0}', 1, claim.token, "a", 0, 0, 30_000)])
+    assert ledger.complete([Ending(claim, "finished")])[0][0][0] == "ok"
+    assert _endings(fake) == {0: "finished"}
+
+
 def test_a_lost_redis_is_written_back(ledger: Ledger, fake: Connection, clock: Clock) -> None:
     """Done stays done, running ones go on under their token, and queued ones are issued again."""
     fake.redis.flushall()
@@ -884,7 +895,7 @@ def test_a_sweep_with_no_trials_is_restored(ledger: Ledger) -> None:
 
 
 def test_a_dropped_sweep_is_gone(ledger: Ledger, fake: Connection) -> None:
-    """Nothing of it is left, its agents are stale, and another sweep is as it was."""
+    """Nothing of it is left, its agents are told so, and another sweep is as it was."""
     _sweep(ledger, 2, "t")
     other = _take(ledger, "b", sweep="t")[0]
     before = content(fake)
@@ -896,7 +907,7 @@ def test_a_dropped_sweep_is_gone(ledger: Ledger, fake: Connection) -> None:
     assert kept == set()
     assert (ledger.spec("s"), ledger.running("s"), list(ledger.states())) == (None, 0, ["t"])
     assert ledger.claim("s", "b", 1, "n") == ("unknown", [])
-    assert ledger.beat("b", 1000, [claim, other]) == ["stale", "ok"]
+    assert ledger.beat("b", 1000, [claim, other]) == ["unknown", "ok"]
 
 
 # ---- agents

@@ -9,7 +9,7 @@ if ARGV[7] ~= '' then
   local state = redis.call('HGET', key.sweep(ARGV[7]), 'state')
   local trial = trial_of(ARGV[7], ARGV[8])
   if state == 'cancelled' then control = 'cancel'
-  elseif not trial or trial.token ~= ARGV[9] then control = 'stale'
+  elseif state and (not trial or trial.token ~= ARGV[9]) then control = 'stale'
   elseif redis.call('SISMEMBER', key.stops(ARGV[7]), ARGV[8]) == 1 then control = 'stop'
   elseif state == 'paused' then control = 'pause' end
 end

@@ -1,6 +1,6 @@
 -- An agent is alive, and so are its trials.
 -- ARGV: namespace, agent, milliseconds that this beat is good for, info (json, may be ''), then sweep, number, token ...
--- Gives for each trial 'ok', 'stale', 'cancel' or 'stop'.
+-- Gives for each trial 'ok', 'stale', 'unknown', 'cancel' or 'stop'.
 local expiry = integer(now + tonumber(ARGV[3]))
 redis.call('ZADD', key.agents(), expiry, ARGV[2])
 if ARGV[4] ~= '' then redis.call('HSET', key.agent(ARGV[2]), 'info', ARGV[4]) end
@@ -14,7 +14,7 @@ for i = 5, #ARGV, 3 do
     replies[#replies + 1] = (redis.call('HGET', key.sweep(sweep), 'state') == 'cancelled' and 'cancel')
       or (redis.call('SISMEMBER', key.stops(sweep), number) == 1 and 'stop') or 'ok'
   else
-    replies[#replies + 1] = 'stale'
+    replies[#replies + 1] = not_owned(sweep)
   end
 end
 return replies

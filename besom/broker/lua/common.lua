@@ -100,6 +100,10 @@ local function owned(sweep, number, trial, token)
   return true
 end
 
+-- What an attempt is told that does not own its trial: 'stale', or 'unknown' while Redis, having lost what it held, does
+-- not know the sweep.
+local function not_owned(sweep) return redis.call('EXISTS', key.sweep(sweep)) == 1 and 'stale' or 'unknown' end
+
 -- The same claim again, its reply having been lost: the same trials, as far as they are still the agent's.
 local function claim_again(sweep, nonce, numbers)
   local out = {}

@@ -1,7 +1,7 @@
 -- Ends trials, and may claim the next in the same call.
 -- ARGV: namespace, claim sweep or '', agent, count, nonce, then for each trial five: sweep, number, token, state,
 -- details (a JSON object: error, exit_code, writers).
--- Gives {{'ok'|'retry'|'done'|'stale', ...}, id of the journal's entry or '', what claim gives}.
+-- Gives {{'ok'|'retry'|'done'|'stale'|'unknown', ...}, id of the journal's entry or '', what claim gives}.
 -- A claim of 0 tells the sweep's state. A failed trial with retries left waits again, behind the others: 'retry'.
 local replies, items, records, leases = {}, {}, {}, {}
 local entry = ''
@@ -45,7 +45,7 @@ for i = 6, #ARGV, 5 do
   elseif (trial and trial.state == 'ended' and trial.token == token) or is_done(sweep, number) then
     replies[#replies + 1] = 'done'
   else
-    replies[#replies + 1] = 'stale'
+    replies[#replies + 1] = not_owned(sweep)
   end
 end
 finish(sweep)
