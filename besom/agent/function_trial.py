@@ -40,8 +40,8 @@ class FunctionTrials:
         self._function = function
         self._connection = connection
         self._spec = spec
-        self._settings = settings
         self._signals = signals
+        self._folder = trial_directory(settings, spec.id, 0).parent
         self._current: Trial | None = None
         self._reason = ""  # why it was stopped
 
@@ -51,8 +51,7 @@ class FunctionTrials:
         Raises:
             KeyboardInterrupt: the user interrupted a second time.
         """
-        directory = trial_directory(self._settings, claim.sweep, claim.number)
-        trial = self._current = Trial(self._spec, claim, directory, self._connection)
+        trial = self._current = Trial(self._spec, claim, self._folder / f"trial-{claim.number}", self._connection)
         self._reason = ""
         set_trial(trial)
         try:

@@ -56,6 +56,10 @@ log = logging.getLogger("besom")
 BLOCK_MS: Final = 50
 """The loop never waits longer."""
 _READ_COUNT: Final = 500
+_BREATH_SECONDS: Final = 0.003
+_FEW: Final = 16
+"""After few entries the loop takes a breath: whoever wrote them gets the processor back first, and what others write at
+the same time is taken together."""
 _AGENTS_SECONDS: Final = 0.2
 """Between two looks at who is there."""
 
@@ -135,7 +139,7 @@ class Controller:
         if not self._leading():
             threading.Event().wait(min(0.2, self.settings.controller_lease_seconds / 5))
             return False
-        entries = self._reader.read(self._last, count=1 if self._careful else _READ_COUNT, block_ms=block_ms)
+        entries = self._read(block_ms)
         if entries:
             failpoint("controller.after-read")
         self._look_after_agents()
@@ -151,9 +155,18 @@ class Controller:
             owed.pay(self._epoch, self.ledger, self.journal, self.recorder.take_recorded())
             for sweep in {*owed.wake, *owed.finished}:
                 self.slots.wake(sweep, over=sweep in owed.finished)
-        self.slots.give_turns(sweep for sweep, plan in self.plans.items() if plan.waiting)
+        self.slots.give_turns(sweep for sweep, plan in self.plans.items() if plan.waiting and plan.gives)
         failpoint("controller.after-turns")
         return True
+
+    def _read(self, block_ms: int) -> list[Entry]:
+        if self._careful:
+            return self._reader.read(self._last, count=1, block_ms=block_ms)
+        entries = self._reader.read(self._last, count=_READ_COUNT, block_ms=block_ms)
+        if 0 < len(entries) < _FEW and block_ms:
+            threading.Event().wait(_BREATH_SECONDS)
+            entries += self._reader.read(entries[-1].id, count=_READ_COUNT)
+        return entries
 
     @property
     def leading(self) -> bool:

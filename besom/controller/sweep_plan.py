@@ -126,7 +126,7 @@ class SweepPlan:
 
     def due(self, slots: int) -> int:
         """How many more trials should be issued now, for so many live slots."""
-        if self.state not in ("pending", "running") or self.exhausted or self.problem:
+        if not self.gives or self.exhausted or self.problem:
             return 0
         target = max(1, slots)
         if not self.adaptive:
@@ -166,6 +166,11 @@ class SweepPlan:
         points = self._strategy.suggest(count)
         self.exhausted = len(points) < count
         return points
+
+    @property
+    def gives(self) -> bool:
+        """Whether its trials may be claimed."""
+        return self.state in ("pending", "running")
 
     @property
     def active(self) -> bool:
