@@ -39,7 +39,7 @@ def main() -> None:
         order = np.random.default_rng(0)
         for _ in range(config.epochs):
             shuffled = order.permutation(len(x_train))
-            for start in range(0, len(shuffled), config.batch_size):
+            for start in range(0, len(shuffled) - config.batch_size + 1, config.batch_size):  # whole batches only
                 batch = shuffled[start : start + config.batch_size]
                 model.partial_fit(x_train[batch], y_train[batch], classes=np.arange(10))
             run.log(
