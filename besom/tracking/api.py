@@ -156,6 +156,11 @@ class Api:
         return self._source.where
 
     @property
+    def store(self) -> Store | None:
+        """What is read, when that is a store which this machine can open."""
+        return self._source.store if isinstance(self._source, LocalSource) else None
+
+    @property
     def connected(self) -> bool:
         """Whether Redis is there; without it nothing new arrives."""
         return self._connection is not None

@@ -215,7 +215,9 @@ def _steps_with(columns: Mapping[str, Points], keys: Collection[str] | None) -> 
         return np.unique(np.concatenate([points.steps for points in columns.values()] or [np.empty(0, np.int64)]))
     if any(key not in columns for key in keys):
         return np.empty(0, np.int64)
-    steps = _steps_with(columns, None)
+    if not keys:
+        return _steps_with(columns, None)
+    steps = min((columns[key].steps for key in keys), key=len)
     for key in keys:
         steps = np.intersect1d(steps, columns[key].steps, assume_unique=True)
     return steps

@@ -25,6 +25,7 @@ __all__ = [
     "last_id",
     "rejected",
     "run",
+    "run_count",
     "runs",
     "runs_by_id",
     "runs_view",
@@ -138,6 +139,11 @@ def runs(
 def runs_view(sweep_id: str | None = None) -> Subquery:
     """What `runs` reads: every run in one shape, JSON not yet decoded."""
     return union_all(_trial_runs(sweep_id), _plain_runs(sweep_id)).subquery()
+
+
+def run_count(conn: Connection) -> int:
+    """How many runs there are."""
+    return int(conn.scalar(select(func.count()).select_from(runs_view())) or 0)
 
 
 def runs_by_id(conn: Connection, run_ids: Collection[str]) -> list[Row]:

@@ -16,6 +16,8 @@ _PAGE_LIMIT = 500
 class Runs(Sequence[ApiRun]):
     """A sequence of runs; which ones and in which order is found out at the first look, and stays.
 
+    Only the page looked at last is kept, however many there are.
+
     Args:
         door: Where to read.
         find: Gives their ids.
@@ -27,7 +29,7 @@ class Runs(Sequence[ApiRun]):
         self._find = find
         self._size = min(max(1, per_page), _PAGE_LIMIT)
         self._ids: list[str] | None = None
-        self._pages: dict[int, dict[str, ApiRun]] = {}
+        self._kept: tuple[int, dict[str, ApiRun]] = (-1, {})
 
     @property
     def ids(self) -> list[str]:
@@ -66,9 +68,10 @@ class Runs(Sequence[ApiRun]):
         return f"<besom runs ({len(self)})>"
 
     def _page(self, number: int) -> dict[str, ApiRun]:
-        if number not in self._pages:
+        if self._kept[0] != number:
             ids = self.ids[number * self._size : (number + 1) * self._size]
             rows = self._door.ask("runs_by_id", run_ids=ids)
             summaries = self._door.ask("summaries", run_ids=ids)
-            self._pages[number] = {row["id"]: ApiRun(self._door, row, summaries.get(row["id"], {})) for row in rows}
-        return self._pages[number]
+            runs = {row["id"]: ApiRun(self._door, row, summaries.get(row["id"], {})) for row in rows}
+            self._kept = (number, runs)
+        return self._kept[1]
