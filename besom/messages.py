@@ -30,6 +30,7 @@ __all__ = [
     "Event",
     "Metric",
     "RunBeat",
+    "RunEdited",
     "RunEnded",
     "RunStarted",
     "SweepCreated",
@@ -279,6 +280,23 @@ class RunBeat(Event):
     alive: int
 
 
+class RunEdited(Event):
+    """`besom.Api()`: somebody changed what is written about a run."""
+
+    kind = "edit"
+    run: str
+    body: bytes
+    """msgpack map of what changed: name, notes, tags, group, job_type, config, dropped (config keys), summary."""
+
+    def info(self) -> dict[str, Any]:
+        """The decoded body.
+
+        Raises:
+            Unreadable: the bytes are no msgpack map.
+        """
+        return _unpack(self.body)
+
+
 class Batch(Event):
     """What one writer logged within a fraction of a second."""
 
@@ -325,7 +343,7 @@ _KINDS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
         SweepCreated, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased, AttemptLost,
-        RunStarted, RunEnded, RunBeat, Batch,
+        RunStarted, RunEnded, RunBeat, RunEdited, Batch,
     )
 }  # fmt: skip
 

@@ -35,6 +35,9 @@ _HOMES: Final = {
     "show": "looks",
     "logs": "looks",
     "best": "looks",
+    "runs": "archive",
+    "export": "archive",
+    "backup": "archive",
 }
 """Command to the module that has it."""
 

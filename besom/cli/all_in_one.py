@@ -98,7 +98,7 @@ def _working_folder(file: str, program: str | None) -> Path:
 
 def _watch(spec: SweepSpec, settings: Settings, crew: _Crew, stop: threading.Event, *, cap: int | None) -> bool:
     """Show progress until the sweep is over; whether it is, and was not interrupted."""
-    api = Api(settings)
+    api = Api(settings=settings)
     try:
         sweep = api.sweep(spec.id)
         with Progress(spec, cap) as progress:
@@ -184,7 +184,7 @@ class _Crew:
 
 
 def _last_words(spec: SweepSpec, settings: Settings, *, done: bool) -> None:
-    api = Api(settings)
+    api = Api(settings=settings)
     try:
         show_best(api.sweep(spec.id), done=done)
     finally:

@@ -9,13 +9,29 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-__all__ = ["Canvas", "draw"]
+__all__ = ["Canvas", "draw", "sparkline"]
 
 _BRAILLE: Final = 0x2800
 _DOTS: Final = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot in a braille character, by row and column: Unicode 15, chapter 21.1."""
 
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_PLAIN_BARS: Final = "_.-:=+*#"
+
 Point = tuple[float, float]
+
+
+def sparkline(values: Sequence[float], *, blocks: bool = True) -> str:
+    """One character for each value, its height between the smallest and the largest; a blank for what is not finite."""
+    bars = _BARS if blocks else _PLAIN_BARS
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    span = high / 2 - low / 2  # halves: the difference of two floats may be infinite
+
+    def bar(value: float) -> str:
+        return bars[round((value / 2 - low / 2) / span * (len(bars) - 1))] if span else bars[0]
+
+    return "".join(bar(value) if math.isfinite(value) else " " for value in values)
 
 
 class Canvas:

@@ -19,7 +19,7 @@ def opened(settings: Settings, name: str | None = None, what: str = "sweep") -> 
     """An Api that is closed at the end; a `name` that is no id is refused before anything is opened."""
     if name is not None:
         read_address(name, what)
-    api = Api(settings)
+    api = Api(settings=settings)
     try:
         yield api
     finally:

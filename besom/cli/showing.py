@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from besom.cli.curve import Point, best_so_far, draw
+from besom.cli.curve import Point, best_so_far, draw, sparkline
 from besom.cli.reading import find, sweep_row
 from besom.cli.tables import Column, clean, duration, moment, on_terminal, print_facts, print_json, print_table
 from besom.errors import NotFound, UsageError
@@ -22,6 +22,11 @@ __all__ = ["follow_curve", "print_best", "print_console", "show_one"]
 _LOOK_SECONDS: Final = 0.5
 _OVER: Final = ("finished", "failed", "crashed", "stopped", "cancelled", "removed")
 _FAILURES: Final = 5
+_SPARK_WIDTH: Final = 30
+_METRICS: Final = 30
+"""Metrics that are drawn."""
+_TAIL: Final = 10
+"""Lines of the console."""
 
 
 def show_one(api: Api, name: str, *, as_json: bool) -> None:
@@ -31,6 +36,9 @@ def show_one(api: Api, name: str, *, as_json: bool) -> None:
         _show_sweep(found, as_json=as_json)
     elif isinstance(found, ApiRun):
         _show_run(found, as_json=as_json)
+        if not as_json:
+            _show_metrics(api, found)
+            _show_last_lines(api, found)
     else:
         facts = {key: found[key] for key in ("number", "state", "params", "attempt", "losses", "error") if found[key]}
         print_facts({"trial": name, **facts}, as_json=as_json)
@@ -91,6 +99,34 @@ def _show_run(run: ApiRun, *, as_json: bool) -> None:
         click.echo("\nerror")
         for line in run.error.splitlines()[-30:]:
             click.echo(f"  {clean(line)}")
+
+
+def _show_metrics(api: Api, run: ApiRun) -> None:
+    """A line for each number it logged: where it began, how it went, what it came to."""
+    rows = []
+    for key in api.ask("keys", run=run.id):
+        buckets = [] if key.startswith("_") else api.ask("curve", run=run.id, key=key, points=_SPARK_WIDTH)
+        means = [bucket[3] for bucket in buckets]
+        if finite := [value for value in means if math.isfinite(value)]:
+            steps = f"{int(buckets[0][0])}..{int(buckets[-1][0])}"
+            rows.append({"metric": key, "first": finite[0], "curve": means, "last": buckets[-1][4], "steps": steps})
+    if not rows:
+        return
+    click.echo("\nmetrics")
+    drawn = Column("curve", show=lambda values: sparkline(values, blocks=_is_utf8()))
+    print_table(rows[:_METRICS], ["metric", Column("first", right=True), drawn, Column("last", right=True), "steps"])
+    if len(rows) > _METRICS:
+        click.echo(f"and {len(rows) - _METRICS} more")
+
+
+def _show_last_lines(api: Api, run: ApiRun) -> None:
+    """The end of what it printed."""
+    count = sum(attempt["lines"] for attempt in api.ask("attempts", run_id=run.id))
+    lines = run.console(after=max(0, count - _TAIL)) if count else []
+    if lines:
+        click.echo(f"\nconsole, the last {len(lines)} of {count} lines" if count > len(lines) else "\nconsole")
+        for _, _, line in lines:
+            click.echo(f"  {clean(line)}".rstrip())
 
 
 def follow_curve(api: Api, name: str) -> None:
@@ -154,8 +190,11 @@ def _run_picture(api: Api, run: ApiRun) -> Callable[[], tuple[bool, list[str]]]:
 
 
 def _drawn(points: list[Point]) -> list[str]:
-    braille = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    return draw([point for point in points if not math.isnan(point[1])], _width(), 14, braille=braille)
+    return draw([point for point in points if not math.isnan(point[1])], _width(), 14, braille=_is_utf8())
+
+
+def _is_utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def _width() -> int:

@@ -105,7 +105,7 @@ def _store(settings: Settings, leader: Leader | None) -> str:
 
 def _rejected(settings: Settings) -> int | str:
     try:
-        api = Api(settings)
+        api = Api(settings=settings)
     except (Unreachable, BesomError):
         return "unknown: the store is not on this machine"
     try:

@@ -127,7 +127,7 @@ def reopen(settings: Settings, sweep: str, states: Sequence[TrialState]) -> str:
         state, wanted = ledger.state(spec.id), " or ".join(states)
         if state in ("stopping", "cancelled"):
             raise UsageError(f"sweep {spec.path} is {state} and takes no more trials; make a new sweep of its config")
-        api = Api(settings)
+        api = Api(settings=settings)
         try:
             counts = api.sweep(spec.id).counts
         finally:
@@ -180,7 +180,7 @@ class Removal:
         self._found: dict[str, SweepRemoved] = {}
         try:
             _need_controller(self._connection, "nothing can be deleted from its store")
-            api = Api(settings)
+            api = Api(settings=settings)
             try:
                 for name in names:
                     self._find(api, name)

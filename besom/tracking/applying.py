@@ -18,8 +18,10 @@ from besom.messages import (
     AttemptLost,
     AttemptReleased,
     Batch,
+    BatchBody,
     Event,
     RunBeat,
+    RunEdited,
     RunEnded,
     RunStarted,
     SweepCreated,
@@ -35,8 +37,17 @@ from besom.messages import (
     run_id_of,
 )
 from besom.tracking.batches import Damaged, Opened, open_batch
-from besom.tracking.memory import Memory, home_of
-from besom.tracking.new_rows import new_attempt, new_closing, new_run, new_sweep, new_trial, new_writer, started_run
+from besom.tracking.memory import Memory, editor_of, home_of
+from besom.tracking.new_rows import (
+    edited_run,
+    new_attempt,
+    new_closing,
+    new_run,
+    new_sweep,
+    new_trial,
+    new_writer,
+    started_run,
+)
 from besom.tracking.outcomes import (
     Outcome,
     RunClosed,
@@ -103,6 +114,7 @@ class Applying:
             RunStarted: self._run_started,
             RunEnded: self._run_ended,
             RunBeat: self._run_beat,
+            RunEdited: self._run_edited,
             Batch: self._batch,
         }
 
@@ -318,6 +330,27 @@ class Applying:
         elif row["state"] == "crashed" and event.alive:
             self._memory.runs.put({**row, "state": "running", "ended": None})
 
+    def _run_edited(self, event: RunEdited) -> None:
+        """Change what is written about a run that exists; edits are numbered by their entries, as batches are."""
+        memory, home = self._memory, home_of(event.run)
+        row, trial = memory.runs.get(event.run), memory.trials.get(home)
+        known, number = memory.writers.get(editor_of(event.run)), _number(self._entry)
+        if (row is None and trial is None) or self._is_gone(event.run) or (known and known["seq"] >= number):
+            return
+        if row is None and trial is not None:  # it never called init()
+            row = new_run(event.run, trial["started"] or self._at, memory.sweeps.get(home[0]), home[1])
+            row["config"] = trial["params"]
+        assert row is not None
+        try:
+            info = event.info()
+            memory.runs.put(edited_run(row, info))
+            values = Opened(BatchBody(summary=info.get("summary") or {}))
+        except (Unreadable, TypeError, ValueError, AttributeError) as error:
+            reject(self._conn, self._entry, str(error), event)
+            return
+        memory.batches.add_last(event.run, memory.newest_attempt(event.run), values)
+        memory.writers.put({"id": editor_of(event.run), "run": event.run, "attempt": 0, "seq": number})
+
     # ---- batches
 
     def _batch(self, event: Batch) -> None:
@@ -376,3 +409,9 @@ def _order(entry: str) -> tuple[int, int]:
     """A journal id as numbers that compare."""
     time, _, count = entry.partition("-")
     return int(time), int(count or 0)
+
+
+def _number(entry: str) -> int:
+    """A journal id as one number; Redis gives fewer than 2**20 ids in a millisecond."""
+    time, count = _order(entry)
+    return (time << 20) + count

@@ -12,13 +12,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, func, select
 
 from besom.tracking.points import COLUMNS, Array, Piece, Points, buckets, join, merge, regroup, unpack_buckets
 from besom.tracking.rows import pieces_of
 from besom.tracking.schema import attempts, chunks, levels, overview, series, tail
 
-__all__ = ["COLUMNS", "LEVELS", "keys", "overviews", "read_many", "read_pieces", "read_rows", "read_series", "sample"]
+__all__ = [
+    "COLUMNS",
+    "LEVELS",
+    "keys",
+    "overviews",
+    "read_many",
+    "read_page",
+    "read_pieces",
+    "read_rows",
+    "read_series",
+    "sample",
+    "sampled_rows",
+]
 
 LEVELS = (10, 100, 1000)
 """Points in a bucket of each level."""
@@ -111,6 +123,120 @@ def read_rows(
                 row = rows[step] = {"_step": step}
             row[key] = value
     return [rows[step] for step in sorted(rows)]
+
+
+def read_page(
+    conn: Connection,
+    run: str,
+    keys: Collection[str] | None = None,
+    min_step: int | None = None,
+    max_step: int | None = None,
+    limit: int = 1000,
+) -> list[dict[str, Any]]:
+    """The first rows of `read_rows`, at most `limit`; empty only when there is none.
+
+    Looks at no more than a chunk or so of each series, so that a long run can be read page by page.
+    """
+    ids, first = [one.id for one in _find(conn, [run], keys)], min_step
+    while True:
+        bound = _end_of_page(conn, ids, _Range(first, max_step))
+        last = max_step if bound is None else bound if max_step is None else min(bound, max_step)
+        rows = read_rows(conn, run, keys, first, last)
+        if rows or bound is None or last == max_step:
+            return rows[:limit]
+        first = bound + 1
+
+
+def _end_of_page(conn: Connection, ids: Sequence[int], wanted: _Range) -> int | None:
+    """The smallest step at which a chunk ends; None when only the tail is left."""
+    ends: list[int] = []
+    for some in pieces_of(ids):
+        query = select(func.min(chunks.c.last_step)).where(chunks.c.series.in_(some), *wanted.chunk_conditions())
+        if (end := conn.scalar(query)) is not None:
+            ends.append(end)
+    return min(ends, default=None)
+
+
+def sampled_rows(
+    conn: Connection, run: str, samples: int = 500, keys: Collection[str] | None = None, x_axis: str = "_step"
+) -> list[dict[str, Any]]:
+    """Rows for a chart: at most `samples`, evenly chosen in order of `x_axis`, the first and the last among them.
+
+    With `keys` only rows that have all of them. A run much longer than `samples` whose columns were logged together
+    is read through its levels: each row is then the last of a stretch of equal length.
+    """
+    wanted = None if keys is None else {*keys, "_timestamp", x_axis} - {"_step"}
+    columns = _thin_columns(conn, run, wanted, samples) if x_axis in ("_step", "_timestamp") else None
+    if columns is None:
+        columns = {key: points for (_, key), points in read_many(conn, [run], wanted).items()}
+    steps = _steps_with(columns, None if keys is None else [key for key in keys if key != "_step"])
+    if x_axis != "_step" and x_axis in columns and len(steps):
+        steps = steps[np.argsort(_values_at(columns[x_axis], steps), kind="stable")]
+    if len(steps) > samples:
+        gap = (len(steps) - 1) / max(1, samples - 1)
+        steps = steps[[len(steps) - 1 - round(place * gap) for place in reversed(range(samples))]]
+    return _rows_at(columns, steps)
+
+
+def _thin_columns(conn: Connection, run: str, names: Collection[str] | None, samples: int) -> dict[str, Points] | None:
+    """The last point of each bucket of the coarsest level with `samples` buckets; None where that does not hold up.
+
+    It does for numbers that were logged together, one attempt, far more points than samples.
+    """
+    found = _find(conn, [run], names)
+    ids = [one.id for one in found]
+    query = select(chunks.c.series, chunks.c.position, chunks.c["count"], chunks.c.kind)
+    held = conn.execute(query.where(chunks.c.series.in_(ids))).all()
+    counts: dict[int, int] = defaultdict(int)
+    for number, _, count, _ in held:
+        counts[number] += count
+    fewest = min(counts.values(), default=0)
+    level = next((level for level in reversed(LEVELS) if fewest >= level * samples), None)
+    if level is None or len(counts) < len(ids) or len({one.key for one in found}) < len(ids):
+        return None
+    parts = _levelled(conn, ids, level, {(row[0], row[1]) for row in held})
+    if parts is None or any(row[3] == "j" for row in held):
+        return None
+    mixed = {row[0] for row in held if row[3] == "d"}
+    columns: dict[str, Points] = {}
+    for one in found:
+        curve = _ordered(np.concatenate(parts[one.id]))
+        kind, values = "d", curve[:, 4]
+        if one.id not in mixed and bool((np.abs(values) < 2**53).all()):
+            kind, values = "q", values.astype(np.int64)
+        columns[one.key] = Points(kind, curve[:, 0].astype(np.int64), values)
+    first = next(iter(columns.values())).steps
+    return columns if all(np.array_equal(points.steps, first) for points in columns.values()) else None
+
+
+def _steps_with(columns: Mapping[str, Points], keys: Collection[str] | None) -> Array:
+    """The steps that have all of `keys`, or any column at all."""
+    if keys is None:
+        return np.unique(np.concatenate([points.steps for points in columns.values()] or [np.empty(0, np.int64)]))
+    if any(key not in columns for key in keys):
+        return np.empty(0, np.int64)
+    if not keys:
+        return _steps_with(columns, None)
+    steps = min((columns[key].steps for key in keys), key=len)
+    for key in keys:
+        steps = np.intersect1d(steps, columns[key].steps, assume_unique=True)
+    return steps
+
+
+def _values_at(points: Points, steps: Array) -> Array:
+    """The column's numbers at these steps, NaN where it has none."""
+    places = np.minimum(np.searchsorted(points.steps, steps), len(points) - 1)
+    return np.where(points.steps[places] == steps, points.numbers()[places], np.nan)
+
+
+def _rows_at(columns: Mapping[str, Points], steps: Array) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [{"_step": step} for step in steps.tolist()]
+    for key, points in sorted(columns.items()):
+        places = np.minimum(np.searchsorted(points.steps, steps), len(points) - 1)
+        there = np.flatnonzero(points.steps[places] == steps)
+        for row, value in zip(there.tolist(), points[places[there]].values.tolist(), strict=True):
+            rows[row][key] = value
+    return rows
 
 
 def overviews(conn: Connection, runs: Collection[str], key: str, points: int = 200) -> dict[str, Array]:

@@ -11,18 +11,33 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from besom.messages import Batch, Event, RunEnded, RunStarted, SweepCreated, TrialEnded, TrialEvent, run_id_of
+from besom.messages import (
+    Batch,
+    Event,
+    RunEdited,
+    RunEnded,
+    RunStarted,
+    SweepCreated,
+    TrialEnded,
+    TrialEvent,
+    run_id_of,
+)
 from besom.tracking.batches import Batches
 from besom.tracking.rows import Kept, Row, pieces_of, save
 from besom.tracking.schema import attempts, closings, removed, runs, sweeps, trials, writers
 
-__all__ = ["Memory", "home_of", "run_of"]
+__all__ = ["Memory", "editor_of", "home_of", "run_of"]
 
 
 def home_of(run: str) -> tuple[str, int]:
     """Sweep and number that a run's id speaks of; ("", 0) when it is no trial's id."""
     sweep, _, number = run.rpartition("-")
     return (sweep, int(number)) if sweep and number.isascii() and number.isdigit() else ("", 0)
+
+
+def editor_of(run: str) -> str:
+    """The writer as which edits of a run are counted; no other can have this id."""
+    return f"edit {run}"
 
 
 def run_of(event: Event) -> str:
@@ -145,5 +160,7 @@ def _refer(event: Event, wanted: dict[str, set[Any]]) -> None:
     if isinstance(event, Batch):
         wanted["logging"].add((run, event.attempt))
         wanted["writers"].add(event.writer)
+    elif isinstance(event, RunEdited):
+        wanted["writers"].add(editor_of(event.run))
     elif isinstance(event, TrialEnded | RunEnded):
         wanted["writers"].update(event.writers)

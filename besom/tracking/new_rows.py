@@ -9,7 +9,7 @@ from typing import Any
 from besom.messages import Batch, RunEnded, RunStarted, SweepSpec, TrialEnded, run_id_of
 from besom.tracking.rows import Row
 
-__all__ = ["new_attempt", "new_closing", "new_run", "new_sweep", "new_trial", "new_writer", "started_run"]
+__all__ = ["edited_run", "new_attempt", "new_closing", "new_run", "new_sweep", "new_trial", "new_writer", "started_run"]
 
 
 def new_sweep(spec: SweepSpec) -> Row:
@@ -90,6 +90,17 @@ def started_run(event: RunStarted, info: Mapping[str, Any], created: float) -> R
         config=json.dumps(dict(info.get("config") or {})),
     )
     return row
+
+
+def edited_run(row: Row, info: Mapping[str, Any]) -> Row:
+    """The run with what an edit changes."""
+    names = {"name": "name", "notes": "notes", "group": "group_name", "job_type": "job_type"}
+    changed: Row = {names[name]: str(info[name]).replace("\0", "") for name in names.keys() & info.keys()}
+    if "tags" in info:
+        changed["tags"] = json.dumps([str(tag) for tag in info["tags"]])
+    dropped = set(info.get("dropped") or ())
+    kept = {name: value for name, value in json.loads(row["config"]).items() if name not in dropped}
+    return {**row, **changed, "config": json.dumps(kept | dict(info.get("config") or {}))}
 
 
 def new_attempt(run: str, attempt: int, trial: Row | None, started: float) -> Row:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, and_, cast, func, literal, null, select, union_all
+from sqlalchemy import Connection, Select, Subquery, Text, and_, cast, func, literal, null, select, tuple_, union_all
 
 from besom.tracking import schema
 from besom.tracking.memory import home_of
@@ -25,7 +25,10 @@ __all__ = [
     "last_id",
     "rejected",
     "run",
+    "run_count",
     "runs",
+    "runs_by_id",
+    "runs_view",
     "summaries",
     "summary",
     "sweep",
@@ -125,7 +128,7 @@ def runs(
     Raises:
         ValueError: `order` names no column.
     """
-    view = union_all(_trial_runs(sweep_id), _plain_runs(sweep_id)).subquery()
+    view = runs_view(sweep_id)
     query = select(view)
     for column, wanted in ((view.c.project, project), (view.c.entity, entity), (view.c.state, state)):
         if wanted is not None:
@@ -133,13 +136,31 @@ def runs(
     return _rows(conn, query.order_by(*_order(view.c, order, _RUN_ORDERS, "id")).limit(limit).offset(offset))
 
 
+def runs_view(sweep_id: str | None = None) -> Subquery:
+    """What `runs` reads: every run in one shape, JSON not yet decoded."""
+    return union_all(_trial_runs(sweep_id), _plain_runs(sweep_id)).subquery()
+
+
+def run_count(conn: Connection) -> int:
+    """How many runs there are."""
+    return int(conn.scalar(select(func.count()).select_from(runs_view())) or 0)
+
+
+def runs_by_id(conn: Connection, run_ids: Collection[str]) -> list[Row]:
+    """These runs, in the order asked for; one that is gone is left out."""
+    found: dict[str, Row] = {}
+    for some in pieces_of(run_ids):
+        of_trials = _trial_runs(None).where(
+            tuple_(schema.trials.c.sweep, schema.trials.c.number).in_([home_of(name) for name in some])
+        )
+        view = union_all(of_trials, _plain_runs("").where(schema.runs.c.id.in_(some))).subquery()
+        found.update((row["id"], row) for row in _rows(conn, select(view)))
+    return [found[name] for name in run_ids if name in found]
+
+
 def run(conn: Connection, run_id: str) -> Row | None:
     """One run, in the shape of `runs`."""
-    home, number = home_of(run_id)
-    view = union_all(
-        _trial_runs(home).where(schema.trials.c.number == number), _plain_runs("").where(schema.runs.c.id == run_id)
-    ).subquery()
-    return _first(conn, select(view))
+    return next(iter(runs_by_id(conn, [run_id])), None)
 
 
 def attempts(conn: Connection, run_id: str) -> list[Row]:

@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
+import os
+import threading
 from collections.abc import Callable, Mapping
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final, Protocol
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgpack
 from sqlalchemy import Connection
 
 from besom.errors import Unreachable
-from besom.tracking import history, reader
+from besom.tracking import finding, history, reader
 from besom.tracking.store import Store
 
 __all__ = ["QUERIES", "HttpSource", "LocalSource", "Source"]
@@ -32,10 +33,14 @@ QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
     "console": reader.console,
     "curve": _curve,
     "keys": history.keys,
+    "page": history.read_page,
     "rejected": reader.rejected,
     "rows": history.read_rows,
     "run": reader.run,
+    "run_ids": finding.run_ids,
     "runs": reader.runs,
+    "runs_by_id": reader.runs_by_id,
+    "sampled": history.sampled_rows,
     "summaries": reader.summaries,
     "sweep": reader.sweep,
     "sweep_counts": reader.sweep_counts,
@@ -47,6 +52,9 @@ QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
 
 class Source(Protocol):
     """Something that answers the queries."""
+
+    where: str
+    """What is read, without secrets."""
 
     def ask(self, query: str, **arguments: Any) -> Any:
         """The answer to one of `QUERIES`, in plain values."""
@@ -60,6 +68,7 @@ class LocalSource:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.where = store.url.removeprefix("sqlite:///")
 
     def ask(self, query: str, **arguments: Any) -> Any:
         """The answer, from one consistent snapshot."""
@@ -72,16 +81,23 @@ class LocalSource:
 
 
 class HttpSource:
-    """A controller's read API.
+    """A controller's read API, over one connection that is kept open; safe to share between threads.
 
     Args:
         address: `http://host:port`.
         token: What it asks for.
+        timeout: Seconds to wait for an answer.
     """
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, token: str, timeout: float = 30.0) -> None:
         self._address = address.rstrip("/")
+        self._host = urlsplit(self._address)
+        self.where = self._address
         self._token = token
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._open: HTTPConnection | None = None
+        self._process = os.getpid()
 
     def ask(self, query: str, **arguments: Any) -> Any:
         """The answer.
@@ -90,19 +106,38 @@ class HttpSource:
             Unreachable: the controller does not answer, or refuses.
         """
         given = {name: json.dumps(value) for name, value in arguments.items() if value is not None}
-        request = urllib.request.Request(  # noqa: S310
-            f"{self._address}/api/{query}?{urlencode(given)}",
-            headers={"Authorization": f"Bearer {self._token}", "Accept": "application/msgpack"},
-        )
+        target = f"{self._host.path}/api/{query}?{urlencode(given)}"
         try:
-            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-                return msgpack.unpackb(response.read())
-        except urllib.error.HTTPError as error:
-            raise Unreachable(
-                f"the controller at {self._address} refuses {query}: {error.read().decode()[:200]}"
-            ) from None
-        except OSError as error:
+            with self._lock:
+                status, body = self._get(target)
+        except (OSError, HTTPException, ValueError) as error:
+            self.close()
             raise Unreachable(f"the controller at {self._address} does not answer: {error}") from None
+        if status != 200:
+            told = body.decode("utf-8", "replace")[:200]
+            raise Unreachable(f"the controller at {self._address} refuses {query}: {told}")
+        return msgpack.unpackb(body, strict_map_key=False)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Close the connection; the next `ask` opens another."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _get(self, target: str) -> tuple[int, bytes]:
+        if self._process != os.getpid():  # a fork must not speak on its parent's connection
+            self._open, self._process = None, os.getpid()
+        if self._open is not None:
+            try:
+                return self._exchange(self._open, target)
+            except (ConnectionError, HTTPException):
+                self.close()  # the other side closes what has been idle for a while
+        kind = HTTPSConnection if self._host.scheme == "https" else HTTPConnection
+        self._open = kind(self._host.hostname or "", self._host.port, timeout=self._timeout)
+        return self._exchange(self._open, target)
+
+    def _exchange(self, connection: HTTPConnection, target: str) -> tuple[int, bytes]:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/msgpack"}
+        connection.request("GET", target, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()

@@ -48,6 +48,8 @@ class Store:
         postgres = engine.dialect.name == "postgresql"
         self._reading = engine.execution_options(isolation_level="REPEATABLE READ") if postgres else engine
         self.url = engine.url.render_as_string(hide_password=True)
+        self.file = Path(engine.url.database or "") if engine.dialect.name == "sqlite" else None
+        """Of a SQLite store."""
         self.id = ""
 
     @classmethod

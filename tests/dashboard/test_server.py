@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import urllib.error
 import urllib.request
 from array import array
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from besom.dashboard.server import HttpServer, read_host_port
-from besom.errors import ConfigError, Unreachable
+from besom.errors import ConfigError, Unreachable, UsageError
 from besom.messages import Batch, BatchBody, Metric, RunStarted, SweepCreated, SweepSpec, TrialClaimed, TrialEnded
+from besom.tracking.api import Api
 from besom.tracking.recorder import Recorder
 from besom.tracking.source import QUERIES, HttpSource, LocalSource
 from besom.tracking.store import Store
@@ -71,8 +75,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "console": {"run_id": "s1-1"},
     "curve": {"run": "s1-1", "key": "loss"},
     "keys": {"run": "s1-1"},
+    "page": {"run": "s1-1", "min_step": 1},
     "rejected": {},
     "rows": {"run": "s1-1"},
+    "run_ids": {"filters": {"summary_metrics.loss": {"$lt": 1}}, "order": "-created_at"},
+    "runs_by_id": {"run_ids": ["s1-1", "gone"]},
+    "sampled": {"run": "s1-1", "samples": 2, "keys": ["loss"]},
     "run": {"run_id": "s1-1"},
     "runs": {"project": "p"},
     "summaries": {"run_ids": ["s1-1"]},
@@ -87,7 +95,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("query", sorted(QUERIES))
 def test_both_sources_agree(query: str, store: Store, server: HttpServer) -> None:
     """Over HTTP every query gives what the store itself gives, NaN included."""
-    there = HttpSource(server.address, server.token).ask(query, **ARGUMENTS[query])
+    with closing(HttpSource(server.address, server.token)) as source:
+        there = source.ask(query, **ARGUMENTS[query])
     here = LocalSource(store).ask(query, **ARGUMENTS[query])
     assert repr(there) == repr(json.loads(json.dumps(here)))
     if query != "rejected":
@@ -129,10 +138,43 @@ def test_who_may_ask_what(path: str, headers: dict[str, str], status: int, serve
 
 def test_refusal_is_an_error_that_names_the_controller(server: HttpServer) -> None:
     """A wrong token and a closed port are told apart from an empty answer."""
-    with pytest.raises(Unreachable, match="refuses sweeps"):
-        HttpSource(server.address, "wrong").ask("sweeps")
-    with pytest.raises(Unreachable, match="does not answer"):
-        HttpSource("http://127.0.0.1:1", "x").ask("sweeps")
+    with closing(HttpSource(server.address, "wrong")) as source, pytest.raises(Unreachable, match="refuses sweeps"):
+        source.ask("sweeps")
+    with closing(HttpSource("http://127.0.0.1:1", "x")) as source, pytest.raises(Unreachable, match="does not answer"):
+        source.ask("sweeps")
+
+
+def test_the_connection_is_kept(store: Store, server: HttpServer) -> None:
+    """Many questions, from several threads, go over one connection; one that the server closed is opened again."""
+    source = HttpSource(server.address, server.token)
+    assert source.ask("sweeps")
+    first = source._open
+    assert first is not None
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: source.ask("sweep", sweep_id="s1")["id"], range(40)))
+    assert answers == ["s1"] * 40
+    assert source._open is first
+    first.sock.shutdown(socket.SHUT_RDWR)
+    assert source.ask("sweeps")
+    assert source._open is not first
+    source.close()
+
+
+def test_an_api_on_another_machine(server: HttpServer) -> None:
+    """With nothing but address and token everything can be read, history by pages too, and nothing changed."""
+    api = Api({"base_url": server.address}, timeout=10, api_key=server.token)
+    run = api.sweep("s1").best_run()
+    assert run is not None
+    assert (run.id, run.state, len(api.runs("me/p", {"state": "finished"}))) == ("s1-1", "finished", 1)
+    assert [row["_step"] for row in run.scan_history(page_size=2)] == [0, 1, 2]
+    assert run.history(pandas=False, keys=["loss"])[2] == {"_step": 2, "loss": 0.25}
+    assert run.console() == [("stdout", 1.0, "hello")]
+    assert run.url is not None
+    status, text, _ = _get(run.url, Authorization=f"Bearer {server.token}")
+    assert (status, json.loads(text)["id"]) == (200, "s1-1")
+    with pytest.raises(UsageError, match="can only be read"):
+        run.delete()
+    api.close()
 
 
 def test_taken_port(store: Store, server: HttpServer) -> None:

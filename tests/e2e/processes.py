@@ -239,4 +239,4 @@ class House:
 
     def api(self) -> Api:
         """The store, read from here."""
-        return Api(self.settings)
+        return Api(settings=self.settings)

@@ -105,7 +105,7 @@ class Home:
 
     def states(self) -> dict[str, int]:
         """Trials by state in the only sweep of the store, read as a later script would."""
-        api = Api(self.settings)
+        api = Api(settings=self.settings)
         try:
             [sweep] = api.sweeps()
             return sweep.counts
@@ -136,7 +136,7 @@ def test_scripts_share_one_service_until_besom_down(home: Home) -> None:
     down = home.besom("down")
     assert (down.ends(), down.out) == (0, "service ended\n")
     assert home.left() == []
-    api = Api(home.settings)
+    api = Api(settings=home.settings)
     assert [sweep.counts for sweep in api.sweeps()] == [{"finished": 12}, {"finished": 12}]
     api.close()
 

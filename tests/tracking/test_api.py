@@ -5,20 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from besom.broker.connection import Connection
+from besom.controller.sweep_config import parse
 from besom.errors import NotFound, Unreachable, UsageError
+from besom.messages import RunEdited, SweepCreated, SweepSpec
 from besom.tracking import api as api_module
+from besom.tracking import api_run as api_run_module
 from besom.tracking.api import Api
 from besom.tracking.init import init
 from besom.tracking.recorder import Recorder
 from besom.tracking.store import Store
 
-from .desk import Desk
+from .desk import Desk, events
 from .stories import batch, claimed, created, ended, finished, play, started
 
 STAMPS = [10.0, 11.5, 13.0]
@@ -146,7 +151,7 @@ def test_history(api: Api) -> None:
 
 def test_history_without_pandas(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where pandas is not installed rows come as a list of dicts."""
-    monkeypatch.setattr(api_module, "_data_frame", lambda: None)
+    monkeypatch.setattr(api_run_module, "_data_frame", lambda: None)
     assert api.run("s-2").history() == [{"_step": 0, "acc": 0.2}, {"_step": 1, "acc": 0.7}]
 
 
@@ -160,7 +165,7 @@ def test_thinned_history(samples: int, steps: list[int], store: Store) -> None:
 
 
 def test_chosen_keys(store: Store) -> None:
-    """Only the names asked for, and only rows that have one of them."""
+    """Only the names asked for, and only rows that have all of them."""
     play(
         store, Recorder(), [started("r"), batch("r", steps=[0, 1], a=[1.0, 2.0]), batch("r", 2, steps=[1, 2], b=[3, 4])]
     )
@@ -169,6 +174,9 @@ def test_chosen_keys(store: Store) -> None:
         assert list(run.scan_history(keys=["b"])) == [{"_step": 1, "b": 3}, {"_step": 2, "b": 4}]
         assert list(run.scan_history(min_step=1, max_step=2)) == [{"_step": 1, "a": 2.0, "b": 3}]
         assert list(run.scan_history(keys=["none"])) == []
+        assert list(run.scan_history(keys=["a", "b"])) == [{"_step": 1, "a": 2.0, "b": 3}]
+        assert run.history(keys=["a", "b"], pandas=False) == [{"_step": 1, "a": 2.0, "b": 3}]
+        assert run.history(keys=["a", "none"], pandas=False) == []
 
 
 def test_console(api: Api) -> None:
@@ -180,11 +188,94 @@ def test_console(api: Api) -> None:
 def test_order_and_place_of_runs(api: Api) -> None:
     """Runs by project, ordered by a column, largest first with a minus; a column that is none is named."""
     assert [run.id for run in api.runs("e/p", order="-value")] == ["s-1", "s-2", "s-3"]
-    assert [run.id for run in api.runs("p", order="+value", per_page=1)] == ["s-2"]
+    assert [run.id for run in api.runs("p", order="+value", per_page=1)] == ["s-2", "s-1", "s-3"]
     assert [run.id for run in api.runs("q")] == ["r"]
     assert len(api.runs()) == 4
     with pytest.raises(ValueError, match="order 'lr'"):
         api.runs(order="lr")
+
+
+def test_filtered_runs(api: Api) -> None:
+    """Filters speak of config, summary, state, tags and time; what cannot be is said before anything is read."""
+    ids = [
+        [run.id for run in api.runs("e/p", filters)]
+        for filters in (
+            {"config.lr": {"$gte": 1}},
+            {"summary_metrics.acc": {"$gt": 0.6}},
+            {"$or": [{"tags": "t"}, {"state": "failed"}]},
+            {"created_at": {"$lte": datetime(1970, 1, 1, 0, 0, 10)}, "config.extra": {"$exists": True}},
+        )
+    ]
+    assert ids == [["s-3", "s-1"], ["s-2"], ["s-3", "s-1"], ["s-1"]]
+    with pytest.raises(ValueError, match=r"\$near is no operator"):
+        api.runs(filters={"config.lr": {"$near": 1}})
+
+
+def test_runs_are_paged(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Length and ids load no run, an index loads its page, and the summaries come with it."""
+    asked: list[str] = []
+    ask = api.ask
+
+    def told(query: str, **arguments: object) -> object:
+        asked.append(query)
+        return ask(query, **arguments)
+
+    monkeypatch.setattr(api, "ask", told)
+    runs = api.runs("e/p", order="+number", per_page=2)
+    assert asked == []
+    assert (len(runs), runs.ids) == (3, ["s-1", "s-2", "s-3"])
+    assert asked == ["run_ids"]
+    assert (runs[-1].id, [run.id for run in runs[:2]], runs[0].summary["acc"]) == ("s-3", ["s-1", "s-2"], 0.5)
+    assert asked == ["run_ids", *["runs_by_id", "summaries"] * 2]
+    with pytest.raises(IndexError):
+        runs[3]
+
+
+def test_overrides(told: Store) -> None:
+    """Entity and project stand in for what a path leaves out; any other override is refused."""
+    api = Api(overrides={"project": "q"}, timeout=5, api_key="x")
+    try:
+        assert [run.id for run in api.runs()] == ["r"]
+        assert api.run("r").id == "r"
+        with pytest.raises(NotFound):
+            api.run("s-1")
+        assert api.run("e/p/s-1").id == "s-1"
+    finally:
+        api.close()
+    with pytest.raises(UsageError, match="overrides projekt='q'"):
+        Api({"projekt": "q"})
+
+
+def test_a_sweep_as_wandb_has_it(api: Api) -> None:
+    """W&B's order takes the last value, ours the best; a run that is read only cannot be changed."""
+    sweep = api.sweep("s")
+    assert (sweep.order, sweep.expected_run_count, sweep.url) == ("-summary_metrics.acc", None, None)
+    best = sweep.best_run(sweep.order)
+    assert best is not None
+    assert best.id == "s-2"
+    best.notes = "good"
+    with pytest.raises(UsageError, match="can only be read"):
+        best.update()
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"a": {"values": [1, 2, 3]}, "b": {"value": 7}, "c": {"min": 1, "max": 4}},
+        {"a": {"distribution": "q_uniform", "min": 0.0, "max": 1.0, "q": 0.25}},
+        {"a": {"parameters": {"b": {"values": ["x", "y"]}, "c": {"min": 0, "max": 2}}}},
+    ],
+)
+def test_expected_runs_of_a_grid(parameters: dict[str, Any], store: Store) -> None:
+    """As many as the search itself counts, and never more than the run_cap."""
+    config: dict[str, Any] = {"method": "grid", "parameters": parameters}
+    size = parse(config).space().size
+    for cap, expected in ((None, size), (2, 2)):
+        given = config | ({"run_cap": cap} if cap else {})
+        made = SweepSpec(id=f"g{cap}", entity="e", project="p", name="", created=1.0, config=given)
+        play(store, Recorder(), [SweepCreated(spec=made.model_dump_json())])
+        with opened() as api:
+            assert api.sweep(f"g{cap}").expected_run_count == expected
 
 
 def test_a_sweep_that_was_removed(api: Api, told: Store) -> None:
@@ -242,7 +333,7 @@ def test_a_recorder_that_stands_still(
     monkeypatch.setattr(api_module, "_WAIT_SECONDS", 0.05)
     live._patience = 0.05
     init(id="r").finish()
-    assert live.runs() == []
+    assert list(live.runs()) == []
     assert live.sweeps() == []
     assert [message for message in caplog.messages if "has not caught up" in message] == caplog.messages
     assert len(caplog.messages) == 1
@@ -258,6 +349,40 @@ def test_it_waits_again_once_caught_up(live: Api, wired: Connection, store: Stor
     with recording(desk):
         init(id="q").finish()
         assert {run.id for run in live.runs()} == {"r", "q"}
+
+
+def test_a_run_is_edited(live: Api, wired: Connection, store: Store) -> None:
+    """What was changed is in the store, what was not stays, and nothing is sent when nothing was changed."""
+    with recording(Desk(wired, store)):
+        with init(id="r", name="old", config={"lr": 1, "bad": 2}, tags=["a"]) as run:
+            run.log({"loss": 3.0, "other": 1})
+        found = live.run("r")
+        found.name, found.notes, found.group = "new", "seen", "g"
+        found.tags.append("b")
+        found.config["lr"] = 5
+        del found.config["bad"]
+        found.summary["loss"] = 0.5
+        found.update()
+        found.update()
+        found.summary.update({"more": [1]})
+        again = found.load(force=True)
+        assert (again.name, again.notes, again.tags, again.group) == ("new", "seen", ["a", "b"], "g")
+        assert (again.config, again.state) == ({"lr": 5}, "finished")
+        assert {key: again.summary[key] for key in ("loss", "other", "more")} == {"loss": 0.5, "other": 1, "more": [1]}
+        assert len(events(wired, RunEdited)) == 2
+
+
+def test_a_run_is_deleted(live: Api, wired: Connection, store: Store) -> None:
+    """A run that is over goes with all it had; one that runs does not."""
+    with recording(Desk(wired, store)):
+        run = init(id="r")
+        with pytest.raises(UsageError, match="is running"):
+            live.run("r").delete()
+        run.finish()
+        runs = live.runs()
+        assert len(runs) == 1
+        live.run("r").delete()
+        assert (list(live.runs()), list(runs)) == ([], [])
 
 
 def test_redis_that_went_away(live: Api, wired: Connection, monkeypatch: pytest.MonkeyPatch, told: Store) -> None:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from besom.messages import Batch
 from besom.tracking import history
@@ -149,3 +149,45 @@ def test_a_resume_continues(store: Store, recorder: Recorder) -> None:
         assert history.read_series(conn, "s-0", "only_first").steps.tolist() == [0, 1, 2, 3]
         assert history.overviews(conn, ["s-0"], "a")["s-0"][:, 4].tolist() == [1, 1, 1, 1, 3]
         assert history.sample(conn, "s-0", "a", 10)[:, 4].tolist() == [1, 1, 1, 1, 3]
+
+
+def test_pages_make_the_whole(store: Store, recorder: Recorder) -> None:
+    """Page after page gives every row once, also where attempts hide each other and columns are sparse."""
+    play(store, recorder, [batch(seq=1, steps=range(3500), a=[float(n) for n in range(3500)])])
+    play(store, recorder, [batch(seq=2, steps=range(0, 9000, 7), b=list(range(0, 9000, 7)))], first=2)
+    play(store, recorder, [batch(steps=range(3000, 3010), attempt=2, writer="v", a=[0.5] * 10)], first=3)
+    with store.read() as conn:
+        for bounds, limit in (((None, None), 1000), ((10, 2900), 300), ((2990, None), 7)):
+            first, found = bounds[0], []
+            while page := history.read_page(conn, "s-0", None, first, bounds[1], limit):
+                assert len(page) <= limit
+                found += page
+                first = page[-1]["_step"] + 1
+            assert found == history.read_rows(conn, "s-0", None, *bounds)
+
+
+def test_a_long_run_is_sampled_through_levels(store: Store, recorder: Recorder) -> None:
+    """Rows are rows that were logged, as many as asked for, integers stay integers, and no chunk's values are read."""
+    count = 60_000
+    columns = {"a": [n / 7 for n in range(count)], "n": list(range(count))}
+    play(store, recorder, [batch("r", steps=range(count), **columns)])
+    with store.begin() as conn:
+        rows = history.sampled_rows(conn, "r", 50)
+        assert len(rows) == 50
+        assert rows[-1] == {"_step": count - 1, "a": (count - 1) / 7, "n": count - 1}
+        assert [(row["_step"] / 7, row["_step"], type(row["n"])) for row in rows] == [
+            (row["a"], row["n"], int) for row in rows
+        ]
+        conn.execute(update(chunks).values({"values": b""}))
+        assert history.sampled_rows(conn, "r", 50) == rows
+        assert history.sampled_rows(conn, "r", 50, keys=["n"]) == [{"_step": n["_step"], "n": n["n"]} for n in rows]
+
+
+def test_columns_logged_apart_are_sampled_exactly(store: Store, recorder: Recorder) -> None:
+    """Rows that have both of two columns are found although one of them is sparse."""
+    play(store, recorder, [batch("r", steps=range(40_000), a=[1.0] * 40_000)])
+    play(store, recorder, [batch("r", 2, steps=range(0, 40_000, 3), b=[2.0] * 13_334)], first=2)
+    with store.read() as conn:
+        rows = history.sampled_rows(conn, "r", 10, keys=["a", "b"])
+    assert [row["_step"] % 3 for row in rows] == [0] * 10
+    assert (rows[0]["_step"], rows[-1]["_step"]) == (0, 39_999)

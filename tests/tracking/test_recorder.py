@@ -4,6 +4,7 @@ import math
 import random
 from pathlib import Path
 
+import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from besom.messages import (
     Batch,
     Event,
     RunBeat,
+    RunEdited,
     SweepRemoved,
     SweepStateSet,
     TrialRetried,
@@ -468,3 +470,46 @@ def meaning(store: Store) -> object:
 
 def closed(told: list[object]) -> list[TrialClosed]:
     return [one for one in told if isinstance(one, TrialClosed)]
+
+
+def edited(run: str, **info: object) -> RunEdited:
+    return RunEdited(run=run, body=msgpack.packb(info))
+
+
+def test_edits_read_again_change_nothing(store: Store, recorder: Recorder) -> None:
+    """What was edited, and what was logged after it, both stay when the journal is applied from its start."""
+    story = [
+        started("r", config={"lr": 1, "bad": 2}, tags=["a"]),
+        batch("r", 1, [0], a=[1.0]),
+        edited("r", name="x", tags=["b"], config={"lr": 2}, dropped=["bad"], summary={"a": 9}),
+        batch("r", 2, [1], config={"lr": 3}, a=[2.0]),
+        edited("r", notes="n"),
+    ]
+    play(store, recorder, story)
+    before = content(store)
+    play(store, Recorder(), story)
+    assert content(store) == before
+    with store.read() as conn:
+        row = reader.run(conn, "r")
+        assert row is not None
+        assert (row["name"], row["notes"], row["tags"], row["config"]) == ("x", "n", ["b"], {"lr": 3})
+        assert reader.summary(conn, "r") == {"a": 2.0}
+
+
+def test_edits_of_a_trial_without_init(store: Store, recorder: Recorder) -> None:
+    """Its params stay its config, and its state and value are still the trial's."""
+    play(store, recorder, [created(metric=None), claimed(), edited("s-0", notes="odd", summary={"x": 1}), ended(0)])
+    with store.read() as conn:
+        row = reader.run(conn, "s-0")
+        assert row is not None
+        assert (row["notes"], row["config"], row["state"]) == ("odd", {"lr": 1.0}, "finished")
+        assert reader.summary(conn, "s-0") == {"x": 1}
+
+
+def test_edits_of_nothing(store: Store, recorder: Recorder) -> None:
+    """An edit makes no run, brings back none that was removed, and one that cannot be read is set aside."""
+    play(store, recorder, [edited("q", name="x"), started("r"), SweepRemoved(run="r"), edited("r", name="x")])
+    play(store, recorder, [started("t"), RunEdited(run="t", body=b"\x01")], first=10)
+    with store.read() as conn:
+        assert [row["id"] for row in reader.runs(conn)] == ["t"]
+        assert [row["id"] for row in reader.rejected(conn)] == ["11-0"]

@@ -1,0 +1,139 @@
+"""A sweep as `besom.Api()` gives it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from besom.tracking.api_run import ApiRun, Door
+from besom.tracking.filters import read_order
+from besom.tracking.run_list import Runs
+
+__all__ = ["ApiSweep"]
+
+
+class ApiSweep:
+    """A sweep as recorded."""
+
+    def __init__(self, door: Door, row: dict[str, Any]) -> None:
+        self._door = door
+        self._row = row
+        self.id: str = row["id"]
+        self.name: str = row["name"] or row["id"]
+        self.entity: str = row["entity"]
+        self.project: str = row["project"]
+        self.config: dict[str, Any] = row["spec"]["config"]
+        self.created: float = row["created"]
+        """Seconds since the epoch."""
+
+    def __repr__(self) -> str:
+        return f"<besom sweep {self.path} ({self.state})>"
+
+    @property
+    def path(self) -> str:
+        """entity/project/id."""
+        return f"{self.entity}/{self.project}/{self.id}"
+
+    @property
+    def url(self) -> str | None:
+        """Where the controller's HTTP read API has it; None when no controller serves one."""
+        return f"{self._door.address}/api/sweep?sweep_id={quote(json.dumps(self.id))}" if self._door.address else None
+
+    @property
+    def metric(self) -> dict[str, str] | None:
+        """Name and goal of what it optimises."""
+        metric: dict[str, str] | None = self._row["spec"].get("metric")
+        return metric
+
+    @property
+    def order(self) -> str | None:
+        """What W&B sorts a sweep's runs by: its metric's last value; None without a metric."""
+        metric = self.metric
+        if metric is None:
+            return None
+        return f"{'-' if metric['goal'] == 'maximize' else '+'}summary_metrics.{metric['name']}"
+
+    @property
+    def expected_run_count(self) -> int | None:
+        """How many trials it will have: its run_cap, for a grid at most the grid's points; None for no end."""
+        cap = self.config.get("run_cap")
+        points = _grid_points(self.config.get("parameters")) if self.config.get("method") == "grid" else None
+        return min((int(count) for count in (cap, points) if count is not None), default=None)
+
+    @property
+    def state(self) -> str:
+        """Its state now."""
+        row = self._door.ask("sweep", sweep_id=self.id)
+        return str(row["state"]) if row else "removed"
+
+    @property
+    def runs(self) -> Runs:
+        """The runs of its trials, first trial first."""
+        return self._runs("+number")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of trials by state."""
+        counts: dict[str, int] = self._door.ask("sweep_counts", sweep_id=self.id)
+        return counts
+
+    def trials(self, **which: Any) -> list[dict[str, Any]]:
+        """Its trials as rows: number, params, state, value, error, times."""
+        rows: list[dict[str, Any]] = self._door.ask("trials", sweep_id=self.id, **which)
+        return rows
+
+    def best_trials(self, count: int = 5) -> list[dict[str, Any]]:
+        """The best trials, best first; of equals the earlier."""
+        rows: list[dict[str, Any]] = self._door.ask("best_trials", sweep_id=self.id, count=count)
+        return rows
+
+    def best_run(self, order: str | None = None) -> ApiRun | None:
+        """The run with the best value of the sweep's metric, the same value that the search uses.
+
+        Args:
+            order: The first run by this instead, such as `-summary_metrics.acc`; `sweep.order` is W&B's choice.
+
+        Raises:
+            ValueError: `order` names no field.
+        """
+        if order is not None:
+            read_order(order)
+            return next(iter(self._runs(order)), None)
+        best = self.best_trials(1)
+        return ApiRun(self._door, self._door.ask("run", run_id=f"{self.id}-{best[0]['number']}")) if best else None
+
+    def _runs(self, order: str) -> Runs:
+        return Runs(self._door, lambda: self._door.ask("run_ids", sweep_id=self.id, order=order))
+
+
+def _grid_points(parameters: Any) -> int | None:
+    """Points of a grid as its sweep config writes it; None where that cannot be told."""
+    total = 1
+    for parameter in parameters.values() if isinstance(parameters, Mapping) else [None]:
+        if not isinstance(parameter, Mapping):
+            return None
+        inner = parameter.get("parameters")
+        count = _grid_points(inner) if isinstance(inner, Mapping) else _values(parameter)
+        if count is None:
+            return None
+        total *= count
+    return total
+
+
+def _values(parameter: Mapping[str, Any]) -> int | None:
+    if "values" in parameter:
+        return len(list(parameter["values"]))
+    if "value" in parameter:
+        return 1
+    low: Any
+    low, high, step = parameter.get("min"), parameter.get("max"), parameter.get("q", 1)
+    if low is None or high is None:
+        return None
+    if parameter.get("distribution") == "q_uniform":
+        points: int = math.floor((high - low) / step + 1e-9) + 1
+        return points
+    is_whole = isinstance(low, int) and isinstance(high, int) and parameter.get("distribution") in (None, "int_uniform")
+    return int(high - low + 1) if is_whole else None
