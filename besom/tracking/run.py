@@ -11,11 +11,13 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 from besom.errors import (
+    BesomError,
     FinishedRun,
     TrialCancelled,
     TrialInterrupted,
@@ -23,8 +25,12 @@ from besom.errors import (
     TrialStopped,
     UsageError,
 )
+from besom.settings import read_settings
+from besom.tracking.blobs import Blobs
 from besom.tracking.config import RunConfig
 from besom.tracking.flusher import flusher
+from besom.tracking.media.media import Media
+from besom.tracking.media.recognise import as_media
 from besom.tracking.summary import Summary
 from besom.tracking.trial import Trial
 from besom.tracking.values import KEY_LIMIT, plain, utf8
@@ -95,6 +101,7 @@ class Run:
         self._patience = patience
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
+        self._unkept: set[str] = set()  # names whose media was warned about
         self.step = trial.next_step if trial else 0
         self.starting_step = self.step
         self.state: Literal["running", "finished", "failed"] = "running"
@@ -170,7 +177,8 @@ class Run:
         """Record values at a step.
 
         Args:
-            data: Names and values: numbers, strings, booleans, None, lists, dicts, numpy or torch scalars.
+            data: Names and values: numbers, strings, booleans, None, lists, dicts, numpy or torch scalars, media and
+                lists of media, DataFrames, matplotlib and plotly figures.
             step: The step; the default is the next one. Steps only grow; a smaller one is ignored with a warning.
             commit: Close the row, so that the next `log` opens a new step. True by default without `step`.
 
@@ -182,11 +190,13 @@ class Run:
         self._raise_if_interrupted()
         if self.state != "running":
             raise FinishedRun(self.id, "log()")
-        row = _checked(data)
+        row, media = _checked(data)
         if step is not None and (isinstance(step, bool) or not hasattr(step, "__index__")):
             raise TypeError(f"step must be an int, not {step!r}")
         if step is not None and step > STEP_LIMIT:
             raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
+        if media and (step is None or step >= self.step):
+            row.update(self._kept(media, self.step if step is None else step))
         with self._lock:
             if step is not None:
                 step = step.__index__()
@@ -199,6 +209,11 @@ class Run:
             self._row.update(row)
             if commit if commit is not None else step is None:
                 self._close_row(force=True)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """Where its media and artifacts go."""
+        return Blobs.of(read_settings())
 
     def should_stop(self) -> bool:
         """Whether the trial is to end; the next `log()` would raise."""
@@ -233,6 +248,18 @@ class Run:
 
     # ---- inside
 
+    def _kept(self, media: Mapping[str, Media], step: int) -> dict[str, Any]:
+        """What stands in the row for media; what cannot be kept is warned about, once for each name."""
+        told = {}
+        for key, shown in media.items():
+            try:
+                told[key] = shown.to_logged(self, key, step)
+            except (OSError, BesomError) as error:
+                if key not in self._unkept:
+                    self._unkept.add(key)
+                    log.warning("%s at step %d cannot be kept, and is left out: %s", key, step, error)
+        return told
+
     def _close_row(self, *, force: bool) -> None:
         if not self._row and not force:
             return
@@ -259,17 +286,24 @@ class Run:
             raise interrupt(f"trial {self.id}")
 
 
-def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Media]]:
+    """Plain values, and media."""
     if not isinstance(data, Mapping):
         raise TypeError(f"besom.log takes a dict of names and values, not {type(data).__name__}")
-    row = {}
+    row: dict[str, Any] = {}
+    media: dict[str, Media] = {}
     for key, value in data.items():
         if not isinstance(key, str):
             raise TypeError(f"names in besom.log are strings, not {key!r}")
         if len(key) > KEY_LIMIT:
             raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
-        row[utf8(key)] = value if type(value) in (float, int) else plain(value, key)
-    return row
+        if type(value) in (float, int):
+            row[utf8(key)] = value
+        elif (shown := as_media(value)) is not None:
+            media[utf8(key)] = shown
+        else:
+            row[utf8(key)] = plain(value, key)
+    return row, media
 
 
 def last_lines(text: str, count: int = ERROR_LINES) -> str:
