@@ -23,6 +23,7 @@ from besom.broker.lead import read_leader
 from besom.broker.service import Service, connect
 from besom.errors import NotFound, Unreachable
 from besom.settings import Settings, read_settings
+from besom.tracking.artifacts import Artifact, find_artifact
 from besom.tracking.source import HttpSource, LocalSource, Source
 from besom.tracking.store import Store
 
@@ -86,6 +87,15 @@ class Api:
         entity, _, project = (path or "").rpartition("/")
         rows = self.ask("runs", project=project or None, entity=entity or None, order=order, limit=per_page)
         return [ApiRun(self.ask, row) for row in rows]
+
+    def artifact(self, name: str, type: str | None = None) -> Artifact:
+        """The version at `name:v0`, `name:latest` or `[entity/]project/name:alias`.
+
+        Raises:
+            NotFound: there is none.
+            UsageError: it is of another type.
+        """
+        return find_artifact(self, name, type, self._settings)
 
     def ask(self, query: str, **arguments: Any) -> Any:
         """One of `source.QUERIES`, after what was written before has arrived."""

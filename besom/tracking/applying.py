@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from besom.messages import (
+    ArtifactLogged,
     AttemptLost,
     AttemptReleased,
     Batch,
@@ -34,6 +35,7 @@ from besom.messages import (
     Unreadable,
     run_id_of,
 )
+from besom.tracking.artifact_rows import record_artifact
 from besom.tracking.batches import Damaged, Opened, open_batch
 from besom.tracking.memory import Memory, home_of
 from besom.tracking.new_rows import new_attempt, new_closing, new_run, new_sweep, new_trial, new_writer, started_run
@@ -103,6 +105,7 @@ class Applying:
             RunStarted: self._run_started,
             RunEnded: self._run_ended,
             RunBeat: self._run_beat,
+            ArtifactLogged: self._artifact_logged,
             Batch: self._batch,
         }
 
@@ -317,6 +320,9 @@ class Applying:
             self.outcomes.append(RunClosed(event.run, "crashed"))
         elif row["state"] == "crashed" and event.alive:
             self._memory.runs.put({**row, "state": "running", "ended": None})
+
+    def _artifact_logged(self, event: ArtifactLogged) -> None:
+        record_artifact(self._conn, event, self._entry, self._at)
 
     # ---- batches
 

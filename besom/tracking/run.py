@@ -6,10 +6,11 @@ Knows its writer and, inside a sweep, its trial; knows nothing of the store.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +24,12 @@ from besom.errors import (
     TrialInterrupted,
     TrialPreempted,
     TrialStopped,
+    Unreachable,
     UsageError,
 )
+from besom.messages import Event
 from besom.settings import read_settings
+from besom.tracking.artifacts import Artifact, log_artifact, use_artifact
 from besom.tracking.blobs import Blobs
 from besom.tracking.config import RunConfig
 from besom.tracking.flusher import flusher
@@ -101,6 +105,7 @@ class Run:
         self._patience = patience
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
+        self._untold: list[Event] = []
         self._unkept: set[str] = set()  # names whose media was warned about
         self.step = trial.next_step if trial else 0
         self.starting_step = self.step
@@ -215,6 +220,45 @@ class Run:
         """Where its media and artifacts go."""
         return Blobs.of(read_settings())
 
+    # ---- artifacts
+
+    def log_artifact(
+        self,
+        artifact_or_path: Artifact | str | os.PathLike[str],
+        name: str | None = None,
+        type: str | None = None,
+        aliases: Sequence[str] | None = None,
+    ) -> Artifact:
+        """Record a version of an artifact; content that was recorded before is the same version.
+
+        Args:
+            artifact_or_path: An `Artifact`, or a file or folder that becomes one.
+            name: Of the artifact made of a path; the default is `run-<id>-<file name>`.
+            type: Of the artifact made of a path, such as "model" or "dataset".
+            aliases: Names of this version besides "latest".
+
+        Raises:
+            FinishedRun: after `finish()`.
+            UsageError: a name or alias that cannot be.
+        """
+        return log_artifact(self, artifact_or_path, name, type, aliases)
+
+    def use_artifact(self, artifact_or_name: Artifact | str, type: str | None = None) -> Artifact:
+        """The version at `name:v0`, `name:latest`, `project/name:alias`; its own project unless one is said.
+
+        Raises:
+            NotFound: there is none.
+            UsageError: it is of another type.
+            Unreachable: there is neither a store here nor a controller that serves one.
+        """
+        return use_artifact(self, artifact_or_name, type)
+
+    def tell(self, event: Event) -> None:
+        """Append an event to the journal; what Redis does not take now is tried again later, `finish` the last time."""
+        with self._lock:
+            self._untold.append(event)
+            self._tell_rest(0.0)
+
     def should_stop(self) -> bool:
         """Whether the trial is to end; the next `log()` would raise."""
         return self._interrupt() is not None
@@ -230,6 +274,9 @@ class Run:
                 self.trial.next_step = self.step
         flusher().remove(self._writer)
         batches = self._writer.close(self.trial.patience if self.trial else self._patience)
+        self._tell_rest(self.trial.patience if self.trial else self._patience)
+        for event in self._untold:
+            log.error("run %s: Redis is away, so this is not recorded: %r", self.id, event)
         if self.trial:
             self.trial.writers[self._writer.name.writer] = batches
         self._on_finish(self, exit_code or 0, error, batches)
@@ -247,6 +294,14 @@ class Run:
             self.finish(1, error=text)
 
     # ---- inside
+
+    def _tell_rest(self, patience: float) -> None:
+        try:
+            while self._untold:
+                self._writer.journal.append(self._untold[0], patience=patience)
+                del self._untold[0]
+        except Unreachable as error:
+            log.warning("%s; what run %s recorded is told later", error, self.id)
 
     def _kept(self, media: Mapping[str, Media], step: int) -> dict[str, Any]:
         """What stands in the row for media; what cannot be kept is warned about, once for each name."""

@@ -16,7 +16,7 @@ import msgpack
 from sqlalchemy import Connection
 
 from besom.errors import Unreachable
-from besom.tracking import history, reader
+from besom.tracking import artifact_rows, history, reader
 from besom.tracking.store import Store
 
 __all__ = ["QUERIES", "HttpSource", "LocalSource", "Source"]
@@ -27,6 +27,8 @@ def _curve(conn: Connection, run: str, key: str, points: int = 500) -> list[list
 
 
 QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
+    "artifact": artifact_rows.find,
+    "artifact_versions": artifact_rows.versions,
     "attempts": reader.attempts,
     "best_trials": reader.best_trials,
     "console": reader.console,
