@@ -15,7 +15,17 @@ import pytest
 
 from besom.dashboard.server import HttpServer, read_host_port
 from besom.errors import ConfigError, Unreachable
-from besom.messages import Batch, BatchBody, Metric, RunStarted, SweepCreated, SweepSpec, TrialClaimed, TrialEnded
+from besom.messages import (
+    ArtifactLogged,
+    Batch,
+    BatchBody,
+    Metric,
+    RunStarted,
+    SweepCreated,
+    SweepSpec,
+    TrialClaimed,
+    TrialEnded,
+)
 from besom.tracking.recorder import Recorder
 from besom.tracking.source import QUERIES, HttpSource, LocalSource
 from besom.tracking.store import Store
@@ -38,6 +48,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         RunStarted(run="s1-1", sweep="s1", number=1, body=b"\x80"),
         Batch(run="s1-1", attempt=1, writer="w", seq=1, body=body),
         TrialEnded(**mine, state="finished", writers={"w": 1}),
+        ArtifactLogged(run="s1-1", entity="e", project="p", name="m", type="model", digest="d", size=1, files=1),
     ]
     recorder = Recorder()
     with opened.begin() as conn:
@@ -66,6 +77,8 @@ def _get(url: str, **headers: str) -> tuple[int, str, Any]:
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    "artifact": {"name": "m", "alias": "latest"},
+    "artifact_versions": {"name": "m"},
     "attempts": {"run_id": "s1-1"},
     "best_trials": {"sweep_id": "s1"},
     "console": {"run_id": "s1-1"},
