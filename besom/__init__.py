@@ -30,11 +30,21 @@ if TYPE_CHECKING:
     from besom.errors import TrialPreempted as TrialPreempted
     from besom.errors import TrialStopped as TrialStopped
     from besom.errors import UsageError as UsageError
+    from besom.tracking import plot as plot
     from besom.tracking.api import Api as Api
+    from besom.tracking.artifacts import Artifact as Artifact
     from besom.tracking.config import RunConfig
     from besom.tracking.init import finish as finish
     from besom.tracking.init import init as init
     from besom.tracking.init import log_row as log
+    from besom.tracking.media.audio import Audio as Audio
+    from besom.tracking.media.histogram import Histogram as Histogram
+    from besom.tracking.media.html import Html as Html
+    from besom.tracking.media.image import Image as Image
+    from besom.tracking.media.object3d import Object3D as Object3D
+    from besom.tracking.media.plotly import Plotly as Plotly
+    from besom.tracking.media.table import Table as Table
+    from besom.tracking.media.video import Video as Video
     from besom.tracking.run import Run as Run
     from besom.tracking.summary import Summary
 
@@ -46,26 +56,46 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Api",
+    "Artifact",
+    "Audio",
     "BesomError",
     "ConfigError",
+    "Histogram",
+    "Html",
+    "Image",
+    "Object3D",
+    "Plotly",
     "Run",
+    "Table",
     "TrialCancelled",
     "TrialInterrupted",
     "TrialPreempted",
     "TrialStopped",
     "UsageError",
+    "Video",
     "__version__",
     "agent",
     "config",
     "finish",
     "init",
     "log",
+    "plot",
     "run",
     "summary",
     "sweep",
 ]
 
 _HOMES = {
+    "Artifact": ("besom.tracking.artifacts", "Artifact"),
+    "Audio": ("besom.tracking.media.audio", "Audio"),
+    "Histogram": ("besom.tracking.media.histogram", "Histogram"),
+    "Html": ("besom.tracking.media.html", "Html"),
+    "Image": ("besom.tracking.media.image", "Image"),
+    "Object3D": ("besom.tracking.media.object3d", "Object3D"),
+    "Plotly": ("besom.tracking.media.plotly", "Plotly"),
+    "Table": ("besom.tracking.media.table", "Table"),
+    "Video": ("besom.tracking.media.video", "Video"),
+    "plot": ("besom.tracking.plot", ""),
     "Api": ("besom.tracking.api", "Api"),
     "Run": ("besom.tracking.run", "Run"),
     "finish": ("besom.tracking.init", "finish"),
@@ -111,7 +141,8 @@ class _Besom(ModuleType):
         home = _HOMES.get(name)
         if home is None:
             raise AttributeError(f"module 'besom' has no attribute {name!r}")
-        value = getattr(importlib.import_module(home[0]), home[1])
+        value: Any = importlib.import_module(home[0])
+        value = getattr(value, home[1]) if home[1] else value
         self.__dict__[name] = value
         return value
 

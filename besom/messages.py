@@ -22,6 +22,7 @@ from besom.errors import BesomError
 __all__ = [
     "ACTIVE_SWEEP_STATES",
     "VERSION",
+    "ArtifactLogged",
     "AttemptLost",
     "AttemptReleased",
     "Batch",
@@ -272,6 +273,25 @@ class RunEnded(Event):
     writers: Annotated[dict[str, int], _FromJson] = Field(default_factory=dict)
 
 
+class ArtifactLogged(Event):
+    """`log_artifact()`: a version of an artifact, or new aliases of one that is there."""
+
+    kind = "artifact"
+    run: str
+    entity: str
+    project: str
+    name: str
+    type: str
+    description: str = ""
+    metadata: Annotated[dict[str, Any], _FromJson] = Field(default_factory=dict)
+    digest: str
+    """sha256 of its manifest, which is a blob."""
+    size: int
+    """Bytes of its files."""
+    files: int
+    aliases: Annotated[tuple[str, ...], _FromJson] = ()
+
+
 class RunBeat(Event):
     """A run outside a sweep went silent (`alive` 0) or came back (`alive` 1)."""
 
@@ -343,7 +363,7 @@ _KINDS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
         SweepCreated, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased, AttemptLost,
-        RunStarted, RunEnded, RunBeat, RunEdited, Batch,
+        RunStarted, RunEnded, RunBeat, RunEdited, ArtifactLogged, Batch,
     )
 }  # fmt: skip
 

@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """Folder of the service, the default store and the spools; on a local disk."""
     store: str | None = Field(None, repr=False)  # its URL may hold a password
     """Database URL or SQLite path of the controller; unset means `besom.db` in `home`."""
+    blobs: str | None = Field(None, repr=False)
+    """Folder, or fsspec URL, of media and artifacts; unset means `blobs` in `home`."""
     project: str | None = Field(None, pattern=_NAME, description=_NAME_RULE)
     entity: str | None = Field(None, pattern=_NAME, description=_NAME_RULE)
     dir: Path = Path()

@@ -14,6 +14,7 @@ import pytest
 import besom
 
 FACE = {
+    "Artifact", "Audio", "Histogram", "Html", "Image", "Object3D", "Plotly", "Table", "Video", "plot",
     "Api", "BesomError", "ConfigError", "Run", "TrialCancelled", "TrialInterrupted", "TrialPreempted", "TrialStopped",
     "UsageError", "__version__", "agent", "config", "finish", "init", "log", "run", "summary", "sweep",
 }  # fmt: skip

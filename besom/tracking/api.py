@@ -26,6 +26,7 @@ from besom.messages import Event
 from besom.settings import Settings, read_settings
 from besom.tracking.api_run import ApiRun
 from besom.tracking.api_sweep import ApiSweep
+from besom.tracking.artifacts import Artifact, find_artifact
 from besom.tracking.filters import Filter, plain_filters, read_order
 from besom.tracking.run_list import Runs
 from besom.tracking.source import HttpSource, LocalSource, Source
@@ -142,6 +143,15 @@ class Api:
         if self._connection is None:
             raise UsageError(f"{self.where} can only be read from here; to change it, start besom controller and Redis")
         Journal(self._connection).append(event)
+
+    def artifact(self, name: str, type: str | None = None) -> Artifact:
+        """The version at `name:v0`, `name:latest` or `[entity/]project/name:alias`.
+
+        Raises:
+            NotFound: there is none.
+            UsageError: it is of another type.
+        """
+        return find_artifact(self, name, type, self._settings)
 
     def ask(self, query: str, **arguments: Any) -> Any:
         """One of `source.QUERIES`, after what was written before has arrived."""

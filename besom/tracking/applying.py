@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from besom.messages import (
+    ArtifactLogged,
     AttemptLost,
     AttemptReleased,
     Batch,
@@ -36,6 +37,7 @@ from besom.messages import (
     Unreadable,
     run_id_of,
 )
+from besom.tracking.artifact_rows import record_artifact
 from besom.tracking.batches import Damaged, Opened, open_batch
 from besom.tracking.memory import Memory, editor_of, home_of
 from besom.tracking.new_rows import (
@@ -115,6 +117,7 @@ class Applying:
             RunEnded: self._run_ended,
             RunBeat: self._run_beat,
             RunEdited: self._run_edited,
+            ArtifactLogged: self._artifact_logged,
             Batch: self._batch,
         }
 
@@ -350,6 +353,9 @@ class Applying:
             return
         memory.batches.add_last(event.run, memory.newest_attempt(event.run), values)
         memory.writers.put({"id": editor_of(event.run), "run": event.run, "attempt": 0, "seq": number})
+
+    def _artifact_logged(self, event: ArtifactLogged) -> None:
+        record_artifact(self._conn, event, self._entry, self._at)
 
     # ---- batches
 

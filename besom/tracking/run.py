@@ -6,25 +6,35 @@ Knows its writer and, inside a sweep, its trial; knows nothing of the store.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 from besom.errors import (
+    BesomError,
     FinishedRun,
     TrialCancelled,
     TrialInterrupted,
     TrialPreempted,
     TrialStopped,
+    Unreachable,
     UsageError,
 )
+from besom.messages import Event
+from besom.settings import read_settings
+from besom.tracking.artifacts import Artifact, log_artifact, use_artifact
+from besom.tracking.blobs import Blobs
 from besom.tracking.config import RunConfig
 from besom.tracking.flusher import flusher
+from besom.tracking.media.media import Media
+from besom.tracking.media.recognise import as_media
 from besom.tracking.summary import Summary
 from besom.tracking.trial import Trial
 from besom.tracking.values import KEY_LIMIT, plain, utf8
@@ -95,6 +105,8 @@ class Run:
         self._patience = patience
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
+        self._untold: list[Event] = []
+        self._unkept: set[str] = set()  # names whose media was warned about
         self.step = trial.next_step if trial else 0
         self.starting_step = self.step
         self.state: Literal["running", "finished", "failed"] = "running"
@@ -170,7 +182,8 @@ class Run:
         """Record values at a step.
 
         Args:
-            data: Names and values: numbers, strings, booleans, None, lists, dicts, numpy or torch scalars.
+            data: Names and values: numbers, strings, booleans, None, lists, dicts, numpy or torch scalars, media and
+                lists of media, DataFrames, matplotlib and plotly figures.
             step: The step; the default is the next one. Steps only grow; a smaller one is ignored with a warning.
             commit: Close the row, so that the next `log` opens a new step. True by default without `step`.
 
@@ -182,11 +195,13 @@ class Run:
         self._raise_if_interrupted()
         if self.state != "running":
             raise FinishedRun(self.id, "log()")
-        row = _checked(data)
+        row, media = _checked(data)
         if step is not None and (isinstance(step, bool) or not hasattr(step, "__index__")):
             raise TypeError(f"step must be an int, not {step!r}")
         if step is not None and step > STEP_LIMIT:
             raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
+        if media and (step is None or step >= self.step):
+            row.update(self._kept(media, self.step if step is None else step))
         with self._lock:
             if step is not None:
                 step = step.__index__()
@@ -199,6 +214,50 @@ class Run:
             self._row.update(row)
             if commit if commit is not None else step is None:
                 self._close_row(force=True)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """Where its media and artifacts go."""
+        return Blobs.of(read_settings())
+
+    # ---- artifacts
+
+    def log_artifact(
+        self,
+        artifact_or_path: Artifact | str | os.PathLike[str],
+        name: str | None = None,
+        type: str | None = None,
+        aliases: Sequence[str] | None = None,
+    ) -> Artifact:
+        """Record a version of an artifact; content that was recorded before is the same version.
+
+        Args:
+            artifact_or_path: An `Artifact`, or a file or folder that becomes one.
+            name: Of the artifact made of a path; the default is `run-<id>-<file name>`.
+            type: Of the artifact made of a path, such as "model" or "dataset".
+            aliases: Names of this version besides "latest".
+
+        Raises:
+            FinishedRun: after `finish()`.
+            UsageError: a name or alias that cannot be.
+        """
+        return log_artifact(self, artifact_or_path, name, type, aliases)
+
+    def use_artifact(self, artifact_or_name: Artifact | str, type: str | None = None) -> Artifact:
+        """The version at `name:v0`, `name:latest`, `project/name:alias`; its own project unless one is said.
+
+        Raises:
+            NotFound: there is none.
+            UsageError: it is of another type.
+            Unreachable: there is neither a store here nor a controller that serves one.
+        """
+        return use_artifact(self, artifact_or_name, type)
+
+    def tell(self, event: Event) -> None:
+        """Append an event to the journal; what Redis does not take now is tried again later, `finish` the last time."""
+        with self._lock:
+            self._untold.append(event)
+            self._tell_rest(0.0)
 
     def should_stop(self) -> bool:
         """Whether the trial is to end; the next `log()` would raise."""
@@ -215,6 +274,9 @@ class Run:
                 self.trial.next_step = self.step
         flusher().remove(self._writer)
         batches = self._writer.close(self.trial.patience if self.trial else self._patience)
+        self._tell_rest(self.trial.patience if self.trial else self._patience)
+        for event in self._untold:
+            log.error("run %s: Redis is away, so this is not recorded: %r", self.id, event)
         if self.trial:
             self.trial.writers[self._writer.name.writer] = batches
         self._on_finish(self, exit_code or 0, error, batches)
@@ -232,6 +294,26 @@ class Run:
             self.finish(1, error=text)
 
     # ---- inside
+
+    def _tell_rest(self, patience: float) -> None:
+        try:
+            while self._untold:
+                self._writer.journal.append(self._untold[0], patience=patience)
+                del self._untold[0]
+        except Unreachable as error:
+            log.warning("%s; what run %s recorded is told later", error, self.id)
+
+    def _kept(self, media: Mapping[str, Media], step: int) -> dict[str, Any]:
+        """What stands in the row for media; what cannot be kept is warned about, once for each name."""
+        told = {}
+        for key, shown in media.items():
+            try:
+                told[key] = shown.to_logged(self, key, step)
+            except (OSError, BesomError) as error:
+                if key not in self._unkept:
+                    self._unkept.add(key)
+                    log.warning("%s at step %d cannot be kept, and is left out: %s", key, step, error)
+        return told
 
     def _close_row(self, *, force: bool) -> None:
         if not self._row and not force:
@@ -259,17 +341,24 @@ class Run:
             raise interrupt(f"trial {self.id}")
 
 
-def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Media]]:
+    """Plain values, and media."""
     if not isinstance(data, Mapping):
         raise TypeError(f"besom.log takes a dict of names and values, not {type(data).__name__}")
-    row = {}
+    row: dict[str, Any] = {}
+    media: dict[str, Media] = {}
     for key, value in data.items():
         if not isinstance(key, str):
             raise TypeError(f"names in besom.log are strings, not {key!r}")
         if len(key) > KEY_LIMIT:
             raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
-        row[utf8(key)] = value if type(value) in (float, int) else plain(value, key)
-    return row
+        if type(value) in (float, int):
+            row[utf8(key)] = value
+        elif (shown := as_media(value)) is not None:
+            media[utf8(key)] = shown
+        else:
+            row[utf8(key)] = plain(value, key)
+    return row, media
 
 
 def last_lines(text: str, count: int = ERROR_LINES) -> str:

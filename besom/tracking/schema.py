@@ -13,6 +13,8 @@ from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, 
 __all__ = [
     "HEAD",
     "VERSION_TABLE",
+    "artifact_aliases",
+    "artifacts",
     "attempts",
     "chunks",
     "closings",
@@ -32,7 +34,7 @@ __all__ = [
     "writers",
 ]
 
-HEAD = "0001"
+HEAD = "0002"
 """Revision of these tables; revisions sort as text, so that a newer one is recognised."""
 VERSION_TABLE = "besom_version"
 """Where alembic keeps the revision; a name of our own, since a PostgreSQL database may be shared."""
@@ -233,3 +235,33 @@ rejected = Table("rejected", metadata, _text("id", key=True), _text("reason"), _
 
 # What `besom rm` took away, and the journal entry that said so.
 removed = Table("removed", metadata, _text("id", key=True), _text("entry"))
+
+# Versions from 0; the same content, by `digest`, is the same version.
+artifacts = Table(
+    "artifacts",
+    metadata,
+    _text("entity", key=True),
+    _text("project", key=True),
+    _text("name", key=True),
+    _whole("version", key=True),
+    _text("type"),
+    _text("description"),
+    _text("metadata"),
+    _text("digest"),  # sha256 of its manifest, a blob
+    _whole("size"),
+    _whole("files"),
+    _text("run"),  # that logged it first
+    _real("created"),
+)
+
+# `entry` is the journal entry that set it, so that an older one, read again, changes nothing.
+artifact_aliases = Table(
+    "artifact_aliases",
+    metadata,
+    _text("entity", key=True),
+    _text("project", key=True),
+    _text("name", key=True),
+    _text("alias", key=True),
+    _whole("version"),
+    _text("entry"),
+)

@@ -82,6 +82,11 @@ class Writer:
 
     # ---- what the run calls
 
+    @property
+    def journal(self) -> Journal:
+        """Where batches go."""
+        return self._journal
+
     def add(self, step: int, row: Mapping[str, Any]) -> bool:
         """Add a row of plain values; whether it was the first of a batch."""
         with self._rows:

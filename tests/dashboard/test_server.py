@@ -18,7 +18,17 @@ import pytest
 
 from besom.dashboard.server import HttpServer, read_host_port
 from besom.errors import ConfigError, Unreachable, UsageError
-from besom.messages import Batch, BatchBody, Metric, RunStarted, SweepCreated, SweepSpec, TrialClaimed, TrialEnded
+from besom.messages import (
+    ArtifactLogged,
+    Batch,
+    BatchBody,
+    Metric,
+    RunStarted,
+    SweepCreated,
+    SweepSpec,
+    TrialClaimed,
+    TrialEnded,
+)
 from besom.tracking.api import Api
 from besom.tracking.recorder import Recorder
 from besom.tracking.source import QUERIES, HttpSource, LocalSource
@@ -42,6 +52,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         RunStarted(run="s1-1", sweep="s1", number=1, body=b"\x80"),
         Batch(run="s1-1", attempt=1, writer="w", seq=1, body=body),
         TrialEnded(**mine, state="finished", writers={"w": 1}),
+        ArtifactLogged(run="s1-1", entity="e", project="p", name="m", type="model", digest="d", size=1, files=1),
     ]
     recorder = Recorder()
     with opened.begin() as conn:
@@ -70,6 +81,8 @@ def _get(url: str, **headers: str) -> tuple[int, str, Any]:
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    "artifact": {"name": "m", "alias": "latest"},
+    "artifact_versions": {"name": "m"},
     "attempts": {"run_id": "s1-1"},
     "best_trials": {"sweep_id": "s1"},
     "console": {"run_id": "s1-1"},

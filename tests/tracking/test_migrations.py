@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -64,3 +65,22 @@ def test_tables_are_postgresql_too(table: object) -> None:
     written = str(CreateTable(table).compile(dialect=postgresql.dialect()))  # type: ignore[arg-type]
     assert "BLOB" not in written
     assert "SERIAL" not in written
+
+
+def test_a_store_of_0001_gets_artifacts(tmp_path: Path) -> None:
+    """A store that besom 0.1 made is migrated when it is opened, and keeps what it has."""
+    url = f"sqlite:///{tmp_path}/s.db"
+    engine = create_engine(url)
+    with engine.begin() as conn:
+        config = Config(attributes={"connection": conn})
+        config.set_main_option("script_location", "besom.tracking:migrations")
+        config.set_main_option("path_separator", "os")
+        command.upgrade(config, "0001")
+        conn.execute(text("INSERT INTO meta VALUES ('store_id', 'mine')"))
+    engine.dispose()
+    opened = Store.open(url)
+    with opened.read() as conn:
+        assert differences(conn) == []
+        assert conn.scalar(text("SELECT count(*) FROM artifacts")) == 0
+    assert opened.id == "mine"
+    opened.close()

@@ -1,0 +1,99 @@
+"""Artifacts in the store: which version a content is, which version a name means.
+
+Reads and writes: `artifacts` and `artifact_aliases`.  Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from sqlalchemy import Connection, func, select
+
+from besom.messages import ArtifactLogged
+from besom.tracking.rows import Row, save
+from besom.tracking.schema import artifact_aliases as aliases
+from besom.tracking.schema import artifacts
+
+__all__ = ["find", "record_artifact", "versions"]
+
+_VERSION: Final = re.compile(r"v(\d{1,9})")
+
+
+def record_artifact(conn: Connection, event: ArtifactLogged, entry: str, at: float) -> int:
+    """Record a version, or find the one that has this content, and point its aliases to it; the version's number.
+
+    An event that comes again finds its version, and moves no alias that a later event has set.
+    """
+    where = {"entity": event.entity, "project": event.project, "name": event.name}
+    same = [getattr(artifacts.c, name) == value for name, value in where.items()]
+    version = conn.scalar(select(artifacts.c.version).where(*same, artifacts.c.digest == event.digest))
+    if version is None:
+        newest = conn.scalar(select(func.max(artifacts.c.version)).where(*same))
+        version = 0 if newest is None else newest + 1
+        told = {"type": event.type, "description": event.description.replace("\0", ""), "digest": event.digest}
+        counted = {"size": event.size, "files": event.files, "run": event.run, "created": at}
+        row = {**where, "version": version, "metadata": json.dumps(event.metadata), **told, **counted}
+        save(conn, artifacts, [row])
+    names = {"latest", *event.aliases}
+    of_it = [getattr(aliases.c, name) == value for name, value in where.items()]
+    held = {row[0]: row[1] for row in conn.execute(select(aliases.c.alias, aliases.c.entry).where(*of_it))}
+    newer = [alias for alias in sorted(names) if alias not in held or _order(held[alias]) <= _order(entry)]
+    save(conn, aliases, [{**where, "alias": alias, "version": version, "entry": entry} for alias in newer])
+    return int(version)
+
+
+def find(
+    conn: Connection,
+    name: str,
+    alias: str = "latest",
+    project: str | None = None,
+    entity: str | None = None,
+    digest: str | None = None,
+) -> Row | None:
+    """One version, `metadata` decoded and with its `aliases`; the newest where project or entity are not said.
+
+    Args:
+        conn: A transaction of the store.
+        name: Without version.
+        alias: "v3", "latest" or another name of a version.
+        project: Only there.
+        entity: Only there.
+        digest: The version with this content, whatever `alias` says.
+    """
+    of_it = [artifacts.c.name == name]
+    of_it += [artifacts.c.project == project] if project else []
+    of_it += [artifacts.c.entity == entity] if entity else []
+    if digest is not None:
+        of_it.append(artifacts.c.digest == digest)
+    elif number := _VERSION.fullmatch(alias):
+        of_it.append(artifacts.c.version == int(number[1]))
+    else:
+        named = [getattr(aliases.c, part) == getattr(artifacts.c, part) for part in (*_KEY, "version")]
+        of_it.append(select(aliases.c.alias).where(*named, aliases.c.alias == alias).exists())
+    row = conn.execute(select(artifacts).where(*of_it).order_by(artifacts.c.created.desc())).mappings().first()
+    return None if row is None else _told(conn, dict(row))
+
+
+def versions(conn: Connection, name: str, project: str | None = None, entity: str | None = None) -> list[Row]:
+    """All versions, newest first."""
+    query = select(artifacts).where(artifacts.c.name == name).order_by(artifacts.c.version.desc())
+    query = query.where(artifacts.c.project == project) if project else query
+    query = query.where(artifacts.c.entity == entity) if entity else query
+    return [_told(conn, dict(row)) for row in conn.execute(query).mappings().all()]
+
+
+_KEY: Final = ("entity", "project", "name")
+
+
+def _told(conn: Connection, row: dict[str, Any]) -> Row:
+    of_it = [getattr(aliases.c, part) == row[part] for part in (*_KEY, "version")]
+    names = conn.scalars(select(aliases.c.alias).where(*of_it).order_by(aliases.c.alias)).all()
+    return {**row, "metadata": json.loads(row["metadata"]), "aliases": list(names)}
+
+
+def _order(entry: str) -> tuple[int, int]:
+    """A journal id as numbers that compare."""
+    time, _, count = entry.partition("-")
+    return int(time), int(count or 0)
