@@ -182,7 +182,7 @@ def print_console(api: Api, name: str, *, follow: bool) -> None:
             break
         pause.wait(_LOOK_SECONDS)
     if not shown:
-        click.echo(f"run {run_id} has written nothing; only command trials' output is kept", err=True)
+        click.echo(f"run {run_id} has written nothing that was kept (BESOM_CONSOLE=off keeps nothing)", err=True)
 
 
 def print_best(api: Api, sweep_id: str, *, as_args: bool, as_json: bool) -> None:

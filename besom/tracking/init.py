@@ -28,6 +28,7 @@ from besom.tracking.config import RunConfig, merge
 from besom.tracking.flusher import RUN_BEAT_MS, flusher
 from besom.tracking.run import Run, RunIdentity
 from besom.tracking.spool import WriterName, send_leftovers
+from besom.tracking.surroundings import observe
 from besom.tracking.trial import Trial, current_trial
 from besom.tracking.values import plain
 from besom.tracking.writer import Writer
@@ -120,6 +121,7 @@ def init(
     _in_context.set(run)
     _in_process.append(run)
     _finish_at_exit()
+    observe(run, settings)
     return run
 
 

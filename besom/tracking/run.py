@@ -98,6 +98,8 @@ class Run:
         self.step = trial.next_step if trial else 0
         self.starting_step = self.step
         self.state: Literal["running", "finished", "failed"] = "running"
+        self.observers: list[Callable[[], None]] = []
+        """What watches the run (`surroundings.py`); called once when it ends."""
 
     def __repr__(self) -> str:
         return f"<besom run {self.project}/{self.id} ({self.state})>"
@@ -213,6 +215,8 @@ class Run:
             self.state = "failed" if exit_code else "finished"
             if self.trial:
                 self.trial.next_step = self.step
+        for end in self.observers:
+            end()
         flusher().remove(self._writer)
         batches = self._writer.close(self.trial.patience if self.trial else self._patience)
         if self.trial:
