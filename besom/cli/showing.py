@@ -82,7 +82,7 @@ def _show_run(run: ApiRun, *, as_json: bool) -> None:
         "summary": {name: value for name, value in run.summary.items() if name != "_timestamp"},
     }
     if as_json:
-        print_json({**facts, "id": run.id, "sweep": run["sweep"] or None, "error": run.error})
+        print_json({**facts, "id": run.id, "sweep": run["sweep"] or None, "error": run.error, "metadata": run.metadata})
         return
     facts["started"] = moment(started)
     facts["ended"] = f"{moment(ended)}, after {duration(ended - started)}" if ended and started else None

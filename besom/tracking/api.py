@@ -208,6 +208,7 @@ class ApiRun:
         self.value: float | None = row["value"]
         """Value of the sweep's metric, for a trial that has one."""
         self.error: str = row["error"] or ""
+        self._metadata: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"<besom run {self.path} ({self.state})>"
@@ -220,6 +221,14 @@ class ApiRun:
     def path(self) -> str:
         """entity/project/id."""
         return f"{self.entity}/{self.project}/{self.id}"
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What it was made in: git, program, args, host, os, python, cpu_count, gpus, packages, perhaps diff."""
+        if self._metadata is None:
+            row = self._ask("run", run_id=self.id)
+            self._metadata = row["metadata"] if row else {}
+        return self._metadata
 
     @property
     def summary(self) -> dict[str, Any]:

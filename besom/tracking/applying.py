@@ -36,7 +36,16 @@ from besom.messages import (
 )
 from besom.tracking.batches import Damaged, Opened, open_batch
 from besom.tracking.memory import Memory, home_of
-from besom.tracking.new_rows import new_attempt, new_closing, new_run, new_sweep, new_trial, new_writer, started_run
+from besom.tracking.new_rows import (
+    new_attempt,
+    new_closing,
+    new_run,
+    new_sweep,
+    new_trial,
+    new_writer,
+    started_run,
+    text_rows,
+)
 from besom.tracking.outcomes import (
     Outcome,
     RunClosed,
@@ -255,10 +264,12 @@ class Applying:
         if not self._after_removal(event.run) or sweep:
             return
         try:
-            new = started_run(event, event.info(), self._at)
+            info = event.info()
+            new, told = started_run(event, info, self._at), text_rows(info)
         except (Unreadable, TypeError, ValueError) as error:
             reject(self._conn, self._entry, str(error), event)
             return
+        self._memory.keep_texts(self._conn, told)
         if old is None:
             self._memory.runs.put(new)
         elif not event.sweep and self._is_resumed(old):

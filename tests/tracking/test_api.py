@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zlib import compress
 
 import pandas as pd
 import pytest
@@ -42,7 +43,7 @@ def told(store: Store) -> Store:
         batch("s-1", steps=[0, 1, 2], writer="w1", acc=[0.1, 0.9, 0.5], _timestamp=STAMPS),
         batch("s-2", steps=[0, 1], writer="w2", acc=[0.2, 0.7], console=[("stdout", 1.0, "a"), ("stderr", 2.0, "b")]),
         ended(1, w1=1), ended(2, w2=1), ended(3, state="failed"),
-        started("r", at_ms=20_000, project="q"), batch("r", steps=[5], writer="wr", n=[{"x": 1}]), finished("r", wr=1),
+        started("r", at_ms=20_000, project="q", metadata={"os": "x"}, texts={"packages": compress(b"a==1\nb==2")}), batch("r", steps=[5], writer="wr", n=[{"x": 1}]), finished("r", wr=1),
     ]  # fmt: skip
     recorder = Recorder()
     play(store, recorder, rows)
@@ -277,3 +278,10 @@ def test_a_store_on_another_machine(wired: Connection, monkeypatch: pytest.Monke
     monkeypatch.setattr(api_module, "connect", lambda *_, **__: wired)
     with pytest.raises(Unreachable, match=r"--http HOST:PORT, or set BESOM_STORE"):
         Api()
+
+
+def test_metadata_of_a_run(api: Api) -> None:
+    """What a run was made in, its packages as a list; a run of before has none."""
+    assert api.run("r").metadata == {"os": "x", "packages": ["a==1", "b==2"]}
+    assert next(run for run in api.runs("q") if run.id == "r").metadata["packages"] == ["a==1", "b==2"]
+    assert api.run("s-1").metadata == {}
