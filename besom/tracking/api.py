@@ -237,7 +237,12 @@ class ApiRun:
         return summary
 
     def history(
-        self, samples: int = 500, keys: Sequence[str] | None = None, x_axis: str = "_step", pandas: bool = True
+        self,
+        samples: int = 500,
+        keys: Sequence[str] | None = None,
+        x_axis: str = "_step",
+        pandas: bool = True,
+        stream: str = "default",
     ) -> Any:
         """What it logged, thinned to `samples` rows.
 
@@ -246,11 +251,14 @@ class ApiRun:
             keys: Only these names, and only rows that have one.
             x_axis: The column to sort by.
             pandas: Give a DataFrame when pandas is installed.
+            stream: "system" or, as W&B calls it, "events" gives the machine's metrics instead: `system/cpu` and others,
+                by `_timestamp` and `_runtime`.
 
         Returns:
             A DataFrame, or a list of dicts; each row has `_step`, `_timestamp` and `_runtime` (seconds).
         """
-        rows = self._rows(keys)
+        is_system = stream in ("system", "events")
+        rows = self._system_rows(keys) if is_system else self._rows(keys)
         rows.sort(key=lambda row: (row.get(x_axis) is None, row.get(x_axis) or 0))
         if len(rows) > samples:
             gap = (len(rows) - 1) / max(1, samples - 1)
@@ -272,15 +280,25 @@ class ApiRun:
         """(stream, seconds, line) of what it printed, without the first `after`."""
         return [tuple(line) for line in self._ask("console", run_id=self.id, after=after)]
 
-    def _rows(
-        self, keys: Sequence[str] | None, min_step: int | None = None, max_step: int | None = None
-    ) -> list[dict[str, Any]]:
-        wanted = None if keys is None else sorted({*keys, "_timestamp"})
-        rows: list[dict[str, Any]] = self._ask("rows", run=self.id, keys=wanted, min_step=min_step, max_step=max_step)
+    def _system_rows(self, keys: Sequence[str] | None) -> list[dict[str, Any]]:
+        rows = self._timed(self._ask("system", run=self.id))
+        if keys is None:
+            return rows
+        wanted = {*keys, "_timestamp", "_runtime"}
+        return [{name: row[name] for name in row if name in wanted} for row in rows if any(key in row for key in keys)]
+
+    def _timed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         started = self._row["created"] or 0.0
         for row in rows:
             if "_timestamp" in row:
                 row["_runtime"] = row["_timestamp"] - started
+        return rows
+
+    def _rows(
+        self, keys: Sequence[str] | None, min_step: int | None = None, max_step: int | None = None
+    ) -> list[dict[str, Any]]:
+        wanted = None if keys is None else sorted({*keys, "_timestamp"})
+        rows = self._timed(self._ask("rows", run=self.id, keys=wanted, min_step=min_step, max_step=max_step))
         return rows if keys is None else [row for row in rows if any(key in row for key in keys)]
 
 

@@ -38,6 +38,7 @@ QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
     "runs": reader.runs,
     "summaries": reader.summaries,
     "sweep": reader.sweep,
+    "system": history.read_system,
     "sweep_counts": reader.sweep_counts,
     "sweeps": reader.sweeps,
     "trial": reader.trial,

@@ -1,4 +1,4 @@
-"""What surrounds a run: the machine, the code and the packages it was made with, and its console.
+"""What surrounds a run: machine, code and packages it was made with, its console, how busy the machine is.
 
 `describe` gives what `init()` tells of them, `observe` starts what watches the run, and `Run.finish` ends that.
 Environment variables are never part of it, and secrets among the arguments are masked.
@@ -25,6 +25,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from besom.tracking.console import Console
 from besom.tracking.flusher import flusher
+from besom.tracking.system import SystemMonitor
 
 if TYPE_CHECKING:
     from besom.settings import Settings
@@ -51,6 +52,8 @@ def observe(run: Run, settings: Settings) -> None:
     """Start what watches this run; it stops when the run is finished."""
     if _said("CONSOLE").lower() not in _OFF and not _is_command_trial(run):
         _keep_console(run)
+    if not any(_is_on(name) for name in ("DISABLE_STATS", "X_DISABLE_STATS", "_DISABLE_STATS")):
+        _watch_system(run)
 
 
 def describe(*, of_trial: bool) -> dict[str, Any]:
@@ -99,6 +102,18 @@ def _keep_console(run: Run) -> None:
     console = Console(keep)
     console.start()
     run.observers.append(console.stop)
+
+
+def _watch_system(run: Run) -> None:
+    writer = run._writer
+
+    def keep(seconds: int, row: dict[str, float]) -> None:
+        if writer.add(seconds, row):
+            flusher().wake()
+
+    monitor = SystemMonitor(keep)
+    monitor.start()
+    run.observers.append(monitor.stop)
 
 
 def _is_command_trial(run: Run) -> bool:
