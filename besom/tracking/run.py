@@ -237,6 +237,9 @@ class Run:
 
     # ---- inside
 
+    def _label(self, *_: Any, **__: Any) -> None:
+        """W&B's statistics of which library logs; libraries call it, and it means nothing here."""
+
     def _close_row(self, *, force: bool) -> None:
         if not self._row and not force:
             return
