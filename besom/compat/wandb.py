@@ -13,4 +13,4 @@ from besom.compat.finder import install
 for _name in [name for name in sys.modules if name == "wandb" or name.startswith("wandb.")]:
     del sys.modules[_name]  # wandb itself, imported earlier; who holds it already keeps it
 install()
-importlib.import_module("wandb")
+sys.modules[__name__] = importlib.import_module("wandb")  # for `import besom.compat.wandb as wandb`

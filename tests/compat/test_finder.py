@@ -52,7 +52,8 @@ def test_importing_the_module_is_enough() -> None:
     """After `import besom.compat.wandb` an earlier import of wandb does not stand in the way."""
     code = (
         "import sys, types; sys.modules['wandb'] = types.ModuleType('wandb'); import besom.compat.wandb; "
-        "import wandb, besom; assert wandb.log is besom.log"
+        "import besom.compat.wandb as named; "
+        "import wandb, besom; assert wandb is named; assert wandb.log is besom.log"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
