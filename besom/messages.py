@@ -21,6 +21,7 @@ from besom.errors import BesomError
 
 __all__ = [
     "ACTIVE_SWEEP_STATES",
+    "SYSTEM",
     "VERSION",
     "ArtifactLogged",
     "AttemptLost",
@@ -53,6 +54,9 @@ __all__ = [
 ]
 
 VERSION = 1
+
+SYSTEM = "_system/"
+"""Names in a run's history that begin so are the machine's; their steps are seconds since the epoch."""
 
 SweepState = Literal["pending", "running", "paused", "stopping", "finished", "cancelled"]
 TrialState = Literal["queued", "running", "finished", "failed", "crashed", "stopped", "cancelled"]

@@ -30,6 +30,7 @@ _HOMES: Final = {
     "agent": "agents",
     "agents": "agents",
     "run": "agents",
+    "exec": "programs",
     "demo": "agents",
     "ls": "looks",
     "show": "looks",

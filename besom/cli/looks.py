@@ -57,7 +57,7 @@ def show(name: str, follow: bool, as_json: bool) -> None:
 @click.argument("name", metavar="TRIAL|RUN")
 @click.option("--follow", is_flag=True, help="Go on until the run is over.")
 def logs(name: str, follow: bool) -> None:
-    """Print what a command trial wrote: its stdout to stdout, its stderr to stderr."""
+    """Print what a trial or run wrote: its stdout to stdout, its stderr to stderr."""
     from besom.cli.options import settings_with
     from besom.cli.reading import opened
     from besom.cli.showing import print_console

@@ -90,7 +90,7 @@ def _show_run(run: ApiRun, *, as_json: bool) -> None:
         "summary": {name: value for name, value in run.summary.items() if name != "_timestamp"},
     }
     if as_json:
-        print_json({**facts, "id": run.id, "sweep": run["sweep"] or None, "error": run.error})
+        print_json({**facts, "id": run.id, "sweep": run["sweep"] or None, "error": run.error, "metadata": run.metadata})
         return
     facts["started"] = moment(started)
     facts["ended"] = f"{moment(ended)}, after {duration(ended - started)}" if ended and started else None
@@ -221,7 +221,7 @@ def print_console(api: Api, name: str, *, follow: bool) -> None:
             break
         pause.wait(_LOOK_SECONDS)
     if not shown:
-        click.echo(f"run {run_id} has written nothing; only command trials' output is kept", err=True)
+        click.echo(f"run {run_id} has written nothing that was kept (BESOM_CONSOLE=off keeps nothing)", err=True)
 
 
 def print_best(api: Api, sweep_id: str, *, as_args: bool, as_json: bool) -> None:

@@ -105,8 +105,9 @@ class ApiRun:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What is recorded of where it ran: host and program, when they are."""
-        return {name: self._row[name] for name in ("host", "program") if self._row[name]}
+        """What it was made in: git, program, args, host, os, python, cpu_count, gpus, packages, perhaps diff."""
+        row = self._door.ask("run", run_id=self.id)
+        return dict(row["metadata"]) if row else {}
 
     @property
     def url(self) -> str | None:
@@ -170,7 +171,12 @@ class ApiRun:
         self._door.tell(SweepRemoved(run=self.id))
 
     def history(
-        self, samples: int = 500, keys: Sequence[str] | None = None, x_axis: str = "_step", pandas: bool = True
+        self,
+        samples: int = 500,
+        keys: Sequence[str] | None = None,
+        x_axis: str = "_step",
+        pandas: bool = True,
+        stream: str = "default",
     ) -> Any:
         """What it logged, thinned to `samples` rows.
 
@@ -180,15 +186,30 @@ class ApiRun:
             keys: Only these names, and only rows that have all of them.
             x_axis: The column to sort by.
             pandas: Give a DataFrame when pandas is installed.
+            stream: "system" or, as W&B calls it, "events" gives the machine's metrics instead: `system/cpu` and others,
+                by `_timestamp` and `_runtime`.
 
         Returns:
             A DataFrame, or a list of dicts; each row has `_step`, `_timestamp` and `_runtime` (seconds).
         """
-        axis = "_timestamp" if x_axis == "_runtime" else x_axis
-        rows = self._door.ask("sampled", run=self.id, samples=samples, keys=_stored(keys), x_axis=axis)
+        if stream in ("system", "events"):
+            rows = self._system_rows(keys, samples)
+        else:
+            axis = "_timestamp" if x_axis == "_runtime" else x_axis
+            rows = self._timed(self._door.ask("sampled", run=self.id, samples=samples, keys=_stored(keys), x_axis=axis))
         frame = _data_frame() if pandas else None
-        rows = self._timed(rows)
         return frame(rows) if frame is not None else rows
+
+    def _system_rows(self, keys: Sequence[str] | None, samples: int) -> list[dict[str, Any]]:
+        rows = self._timed(self._door.ask("system", run=self.id))
+        if keys is not None:
+            wanted = {*keys, "_timestamp", "_runtime"}
+            kept = [row for row in rows if any(key in row for key in keys)]
+            rows = [{name: row[name] for name in row if name in wanted} for row in kept]
+        if len(rows) > samples:
+            gap = (len(rows) - 1) / max(1, samples - 1)
+            rows = [rows[-1 - round(place * gap)] for place in reversed(range(samples))]
+        return rows
 
     def scan_history(
         self,

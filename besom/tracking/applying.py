@@ -49,6 +49,7 @@ from besom.tracking.new_rows import (
     new_trial,
     new_writer,
     started_run,
+    text_rows,
 )
 from besom.tracking.outcomes import (
     Outcome,
@@ -270,10 +271,12 @@ class Applying:
         if not self._after_removal(event.run) or sweep:
             return
         try:
-            new = started_run(event, event.info(), self._at)
+            info = event.info()
+            new, told = started_run(event, info, self._at), text_rows(info)
         except (Unreadable, TypeError, ValueError) as error:
             reject(self._conn, self._entry, str(error), event)
             return
+        self._memory.keep_texts(self._conn, told)
         if old is None:
             self._memory.runs.put(new)
         elif not event.sweep and self._is_resumed(old):

@@ -13,7 +13,7 @@ import msgpack
 from pydantic import ValidationError
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_
 
-from besom.messages import Batch, BatchBody, Unreadable
+from besom.messages import SYSTEM, Batch, BatchBody, Unreadable
 from besom.tracking.appends import Appender, Column
 from besom.tracking.rows import Row, insert_into
 from besom.tracking.schema import console, last
@@ -50,6 +50,8 @@ class Opened:
         value = values[-1] if kind == "j" else struct.unpack_from(f"<{kind}", values, len(values) - 8)[0]
         first, step = (struct.unpack_from("<q", steps, offset)[0] for offset in (0, len(steps) - 8))
         self.columns[key] = (kind, steps, blob)
+        if key.startswith(SYSTEM):
+            return  # neither the run's summary nor its steps
         self.last[key] = (step, json.dumps(value))
         self.first_step = first if self.first_step is None else min(self.first_step, first)
 

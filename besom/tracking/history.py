@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, func, select
 
+from besom.messages import SYSTEM
 from besom.tracking.points import COLUMNS, Array, Piece, Points, buckets, join, merge, regroup, unpack_buckets
 from besom.tracking.rows import pieces_of
 from besom.tracking.schema import attempts, chunks, levels, overview, series, tail
@@ -28,6 +29,7 @@ __all__ = [
     "read_pieces",
     "read_rows",
     "read_series",
+    "read_system",
     "sample",
     "sampled_rows",
 ]
@@ -35,6 +37,7 @@ __all__ = [
 LEVELS = (10, 100, 1000)
 """Points in a bucket of each level."""
 
+_IS_SYSTEM = series.c.key.startswith(SYSTEM, autoescape=True)
 _EMPTY = np.empty((0, len(COLUMNS)))
 
 
@@ -75,8 +78,15 @@ _ALL = _Range()
 
 
 def keys(conn: Connection, run: str) -> list[str]:
-    """Names of what the run logged, sorted."""
-    return sorted(conn.scalars(select(series.c.key).where(series.c.run == run).distinct()))
+    """Names of what the run logged, sorted; not those of system metrics."""
+    return sorted(conn.scalars(select(series.c.key).where(series.c.run == run, ~_IS_SYSTEM).distinct()))
+
+
+def read_system(conn: Connection, run: str) -> list[dict[str, Any]]:
+    """The run's system metrics as rows, `system/cpu` and the like, by seconds since the epoch as `_timestamp`."""
+    names = list(conn.scalars(select(series.c.key).where(series.c.run == run, _IS_SYSTEM).distinct()))
+    rows = read_rows(conn, run, names) if names else []
+    return [{"_timestamp": float(row.pop("_step")), **{name[1:]: row[name] for name in row}} for row in rows]
 
 
 def read_series(
@@ -300,10 +310,10 @@ def _find(conn: Connection, runs: Collection[str], names: Collection[str] | None
         for run, attempt, first_step in conn.execute(later):
             starts[run].append((attempt, first_step))
         query = select(series).where(series.c.run.in_(some)).order_by(series.c.attempt)
-        if names is not None:
-            query = query.where(series.c.key.in_(names))
+        query = query.where(~_IS_SYSTEM if names is None else series.c.key.in_(names))
         for row in conn.execute(query):
-            hidden = min((step for attempt, step in starts.get(row.run, ()) if attempt > row.attempt), default=None)
+            later_steps = () if row.key.startswith(SYSTEM) else starts.get(row.run, ())
+            hidden = min((step for attempt, step in later_steps if attempt > row.attempt), default=None)
             found.append(_Series(row.id, row.run, row.key, hidden))
     return found
 

@@ -28,6 +28,7 @@ from besom.tracking.config import RunConfig, merge
 from besom.tracking.flusher import RUN_BEAT_MS, flusher
 from besom.tracking.run import Run, RunIdentity
 from besom.tracking.spool import WriterName, send_leftovers
+from besom.tracking.surroundings import describe, observe
 from besom.tracking.trial import Trial, current_trial
 from besom.tracking.values import plain
 from besom.tracking.writer import Writer
@@ -120,6 +121,7 @@ def init(
     _in_context.set(run)
     _in_process.append(run)
     _finish_at_exit()
+    observe(run, settings)
     return run
 
 
@@ -211,7 +213,7 @@ def _trial_run(trial: Trial, settings: Settings, given: dict[str, Any], **said: 
         attempt=claim.attempt,
         sweep=claim.sweep,
         number=claim.number,
-        body=_body(identity, run.config),
+        body=_body(identity, run.config, of_trial=True),
     )
     Journal(connection).append(started)
     return run
@@ -221,7 +223,7 @@ def _own_run(identity: RunIdentity, settings: Settings, given: dict[str, Any]) -
     connection = shared_connection(settings)
     run = _build(identity, settings, connection, given, frozenset(), None)
     journal = Journal(connection)
-    journal.append(RunStarted(run=identity.id, body=_body(identity, run.config)))
+    journal.append(RunStarted(run=identity.id, body=_body(identity, run.config, of_trial=False)))
     connection.script("run_beat", RUN_BEAT_MS, "start", identity.id)
     flusher().keep_alive(identity.id, connection)
     try:
@@ -281,11 +283,12 @@ def _end_own_run(
         log.warning("run %s: its end could not be recorded: %s", run.id, problem)
 
 
-def _body(identity: RunIdentity, config: RunConfig) -> bytes:
+def _body(identity: RunIdentity, config: RunConfig, *, of_trial: bool) -> bytes:
     told = {
         "project": identity.project, "entity": identity.entity, "name": identity.name, "group": identity.group,
         "job_type": identity.job_type, "tags": list(identity.tags), "notes": identity.notes,
         "config": config.as_dict(), "program": Path(sys.argv[0]).name if sys.argv else "", "host": socket.gethostname(),
+        **describe(of_trial=of_trial),
     }  # fmt: skip
     return bytes(msgpack.packb(told))
 

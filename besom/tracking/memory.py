@@ -24,7 +24,7 @@ from besom.messages import (
 )
 from besom.tracking.batches import Batches
 from besom.tracking.rows import Kept, Row, pieces_of, save
-from besom.tracking.schema import attempts, closings, removed, runs, sweeps, trials, writers
+from besom.tracking.schema import attempts, closings, removed, runs, sweeps, texts, trials, writers
 
 __all__ = ["Memory", "editor_of", "home_of", "run_of"]
 
@@ -53,12 +53,13 @@ class Memory:
     def __init__(self) -> None:
         self.sweeps, self.trials, self.runs = Kept(sweeps), Kept(trials), Kept(runs)
         self.attempts, self.writers, self.removed = Kept(attempts), Kept(writers), Kept(removed)
+        self.texts = Kept(texts, limit=50)
         self.batches = Batches()
         self.closings: dict[str, Row] | None = None
         self._closings_stored: set[str] = set()
 
     def _kept(self) -> tuple[Kept, ...]:
-        return self.sweeps, self.trials, self.runs, self.attempts, self.writers, self.removed
+        return self.sweeps, self.trials, self.runs, self.attempts, self.writers, self.removed, self.texts
 
     def forget(self) -> None:
         """Throw everything away."""
@@ -106,6 +107,13 @@ class Memory:
         for kept in self._kept():
             kept.trim()
         self.batches.series.trim()
+
+    def keep_texts(self, conn: Connection, rows: Collection[Row]) -> None:
+        """Keep the texts that are not in the store yet."""
+        self.texts.fetch(conn, [row["id"] for row in rows])
+        for row in rows:
+            if self.texts.get(row["id"]) is None:
+                self.texts.put(row)
 
     def ended_trials(self, conn: Connection, sweep: str, states: Collection[str]) -> list[Row]:
         """The sweep's trials in these states, loaded; call it after `flush`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,17 @@ from typing import Any
 from besom.messages import Batch, RunEnded, RunStarted, SweepSpec, TrialEnded, run_id_of
 from besom.tracking.rows import Row
 
-__all__ = ["edited_run", "new_attempt", "new_closing", "new_run", "new_sweep", "new_trial", "new_writer", "started_run"]
+__all__ = [
+    "edited_run",
+    "new_attempt",
+    "new_closing",
+    "new_run",
+    "new_sweep",
+    "new_trial",
+    "new_writer",
+    "started_run",
+    "text_rows",
+]
 
 
 def new_sweep(spec: SweepSpec) -> Row:
@@ -72,6 +83,7 @@ def new_run(run: str, created: float, sweep: Row | None, number: int) -> Row:
         "host": "",
         "program": "",
         "attempt": 0,
+        "metadata": "{}",
     }
 
 
@@ -88,6 +100,7 @@ def started_run(event: RunStarted, info: Mapping[str, Any], created: float) -> R
         attempt=event.attempt,
         tags=json.dumps(list(info.get("tags") or [])),
         config=json.dumps(dict(info.get("config") or {})),
+        metadata=json.dumps({**(info.get("metadata") or {}), **text_ids(info)}).replace("\\u0000", ""),
     )
     return row
 
@@ -101,6 +114,17 @@ def edited_run(row: Row, info: Mapping[str, Any]) -> Row:
     dropped = set(info.get("dropped") or ())
     kept = {name: value for name, value in json.loads(row["config"]).items() if name not in dropped}
     return {**row, **changed, "config": json.dumps(kept | dict(info.get("config") or {}))}
+
+
+def text_rows(info: Mapping[str, Any]) -> list[Row]:
+    """The long texts that `init()` tells, as `texts` keeps them."""
+    told = (info.get("texts") or {}).values()
+    return [{"id": hashlib.sha256(text).hexdigest(), "text": text} for text in told]
+
+
+def text_ids(info: Mapping[str, Any]) -> dict[str, str]:
+    """Name to id of the long texts that `init()` tells."""
+    return {name: hashlib.sha256(text).hexdigest() for name, text in (info.get("texts") or {}).items()}
 
 
 def new_attempt(run: str, attempt: int, trial: Row | None, started: float) -> Row:

@@ -7,6 +7,7 @@ Writes nothing.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -38,7 +39,7 @@ __all__ = [
     "trials",
 ]
 
-_JSON = {"spec", "params", "tags", "config"}
+_JSON = {"spec", "params", "tags", "config", "metadata"}
 _RUN_ORDERS = ("created", "ended", "name", "state", "value", "number", "id")
 
 
@@ -159,8 +160,21 @@ def runs_by_id(conn: Connection, run_ids: Collection[str]) -> list[Row]:
 
 
 def run(conn: Connection, run_id: str) -> Row | None:
-    """One run, in the shape of `runs`."""
-    return next(iter(runs_by_id(conn, [run_id])), None)
+    """One run, in the shape of `runs`; its metadata with the package list and the diff."""
+    found = next(iter(runs_by_id(conn, [run_id])), None)
+    if found is not None:
+        found["metadata"] = _with_texts(conn, found["metadata"])
+    return found
+
+
+def _with_texts(conn: Connection, told: dict[str, Any]) -> dict[str, Any]:
+    ids: dict[str, str] = {name: told[name] for name in ("packages", "diff") if name in told}
+    rows = conn.execute(select(schema.texts).where(schema.texts.c.id.in_(ids.values()))).all() if ids else []
+    texts = {row.id: zlib.decompress(row.text).decode("utf-8", "replace") for row in rows}
+    found: dict[str, Any] = {name: texts[text] for name, text in ids.items() if text in texts}
+    if "packages" in found:
+        return {**told, **found, "packages": found["packages"].splitlines()}
+    return {**told, **found}
 
 
 def attempts(conn: Connection, run_id: str) -> list[Row]:
@@ -234,7 +248,7 @@ def _plain_runs(sweep_id: str | None) -> Select[Any]:
     return query if not sweep_id else query.where(runs.sweep == sweep_id)
 
 
-_EMPTY = {"group_name": "", "job_type": "", "tags": "[]", "notes": "", "host": "", "program": ""}
+_EMPTY = {"group_name": "", "job_type": "", "tags": "[]", "notes": "", "host": "", "program": "", "metadata": "{}"}
 
 
 def _order(columns: Any, order: str, allowed: Collection[str], then: str) -> list[Any]:

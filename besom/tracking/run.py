@@ -110,6 +110,8 @@ class Run:
         self.step = trial.next_step if trial else 0
         self.starting_step = self.step
         self.state: Literal["running", "finished", "failed"] = "running"
+        self.observers: list[Callable[[], None]] = []
+        """What watches the run (`surroundings.py`); called once when it ends."""
 
     def __repr__(self) -> str:
         return f"<besom run {self.project}/{self.id} ({self.state})>"
@@ -272,6 +274,8 @@ class Run:
             self.state = "failed" if exit_code else "finished"
             if self.trial:
                 self.trial.next_step = self.step
+        for end in self.observers:
+            end()
         flusher().remove(self._writer)
         batches = self._writer.close(self.trial.patience if self.trial else self._patience)
         self._tell_rest(self.trial.patience if self.trial else self._patience)
@@ -314,6 +318,9 @@ class Run:
                     self._unkept.add(key)
                     log.warning("%s at step %d cannot be kept, and is left out: %s", key, step, error)
         return told
+
+    def _label(self, *_: Any, **__: Any) -> None:
+        """W&B's statistics of which library logs; libraries call it, and it means nothing here."""
 
     def _close_row(self, *, force: bool) -> None:
         if not self._row and not force:

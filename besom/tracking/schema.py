@@ -30,11 +30,12 @@ __all__ = [
     "series",
     "sweeps",
     "tail",
+    "texts",
     "trials",
     "writers",
 ]
 
-HEAD = "0002"
+HEAD = "0003"
 """Revision of these tables; revisions sort as text, so that a newer one is recognised."""
 VERSION_TABLE = "besom_version"
 """Where alembic keeps the revision; a name of our own, since a PostgreSQL database may be shared."""
@@ -126,6 +127,7 @@ runs = Table(
     _text("host"),
     _text("program"),
     _whole("attempt"),  # the newest whose RunStarted was seen; 0: a batch came first
+    _text("metadata", default="{}"),  # what it was made in; long texts by their id in `texts`
     Index("runs_sweep", "sweep", "number"),
     Index("runs_project", "project"),
 )
@@ -230,6 +232,9 @@ console = Table(
     _whole("position", key=True),
     _text("lines"),
 )
+
+# Package lists and diffs, zlib, by their SHA-256: most runs share them.
+texts = Table("texts", metadata, _text("id", key=True), _blob("text"))
 
 rejected = Table("rejected", metadata, _text("id", key=True), _text("reason"), _text("fields"))
 

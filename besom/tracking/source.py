@@ -45,6 +45,7 @@ QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
     "sampled": history.sampled_rows,
     "summaries": reader.summaries,
     "sweep": reader.sweep,
+    "system": history.read_system,
     "sweep_counts": reader.sweep_counts,
     "sweeps": reader.sweeps,
     "trial": reader.trial,

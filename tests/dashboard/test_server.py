@@ -41,10 +41,11 @@ SPEC = SweepSpec(
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """One sweep with one finished trial that logged three values, one of them NaN."""
+    """One sweep with one finished trial that logged three values, one of them NaN, and so did its machine."""
     opened = Store.open(f"sqlite:///{tmp_path / 'store.db'}")
     steps, values = array("q", [0, 1, 2]).tobytes(), array("d", [0.5, math.nan, 0.25]).tobytes()
-    body = BatchBody(history={"loss": ("d", steps, values)}, console=[("stdout", 1.0, "hello")]).pack()
+    logged = dict.fromkeys(("loss", "_system/cpu"), ("d", steps, values))
+    body = BatchBody(history=logged, console=[("stdout", 1.0, "hello")]).pack()
     mine: dict[str, Any] = {"sweep": "s1", "number": 1, "attempt": 1, "token": "t"}
     events = [
         SweepCreated(spec=SPEC),
@@ -100,6 +101,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "sweep": {"sweep_id": "s1"},
     "sweep_counts": {"sweep_id": "s1"},
     "sweeps": {},
+    "system": {"run": "s1-1"},
     "trial": {"sweep_id": "s1", "number": 1},
     "trials": {"sweep_id": "s1", "state": ["finished"]},
 }

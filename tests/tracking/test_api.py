@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zlib import compress
 
 import pandas as pd
 import pytest
@@ -47,7 +48,10 @@ def told(store: Store) -> Store:
         batch("s-1", steps=[0, 1, 2], writer="w1", acc=[0.1, 0.9, 0.5], _timestamp=STAMPS),
         batch("s-2", steps=[0, 1], writer="w2", acc=[0.2, 0.7], console=[("stdout", 1.0, "a"), ("stderr", 2.0, "b")]),
         ended(1, w1=1), ended(2, w2=1), ended(3, state="failed"),
-        started("r", at_ms=20_000, project="q"), batch("r", steps=[5], writer="wr", n=[{"x": 1}]), finished("r", wr=1),
+        started("r", at_ms=20_000, project="q", metadata={"os": "x"}, texts={"packages": compress(b"a==1\nb==2")}),
+        batch("r", steps=[5], writer="wr", n=[{"x": 1}]),
+        batch("r", seq=2, steps=[30], writer="wr", **{"_system/cpu": [50.0], "_system/memory": [9.0]}),
+        finished("r", wr=2),
     ]  # fmt: skip
     recorder = Recorder()
     play(store, recorder, rows)
@@ -402,3 +406,22 @@ def test_a_store_on_another_machine(wired: Connection, monkeypatch: pytest.Monke
     monkeypatch.setattr(api_module, "connect", lambda *_, **__: wired)
     with pytest.raises(Unreachable, match=r"--http HOST:PORT, or set BESOM_STORE"):
         Api()
+
+
+def test_metadata_of_a_run(api: Api) -> None:
+    """What a run was made in, its packages as a list; a run of before has none."""
+    assert api.run("r").metadata == {"os": "x", "packages": ["a==1", "b==2"]}
+    assert next(run for run in api.runs("q") if run.id == "r").metadata["packages"] == ["a==1", "b==2"]
+    assert api.run("s-1").metadata == {}
+
+
+@pytest.mark.parametrize("stream", ["system", "events"])
+def test_system_metrics_of_a_run(api: Api, stream: str) -> None:
+    """They are a stream of their own, with their own time; the run's history and summary are as logged."""
+    run = api.run("r")
+    whole = {"_timestamp": 30.0, "_runtime": 10.0, "system/cpu": 50.0, "system/memory": 9.0}
+    assert run.history(stream=stream, pandas=False, x_axis="_timestamp") == [whole]
+    some = run.history(stream=stream, pandas=False, keys=["system/cpu"])
+    assert some == [{"_timestamp": 30.0, "_runtime": 10.0, "system/cpu": 50.0}]
+    assert run.history(pandas=False) == [{"_step": 5, "n": {"x": 1}}]
+    assert run.summary == {"n": {"x": 1}}
