@@ -31,7 +31,7 @@ demo: $(VENV)/installed  ## Run the example sweep: 24 trials on 2 agents, about 
 	@$(BIN)/besom demo
 
 test: $(VENV)/installed-dev  ## Run all tests
-	@.ci/packages redis-server=redis-server ip=iproute2
+	@.ci/packages redis-server=redis-server ip=iproute2 pg_ctlcluster=postgresql
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 soak: $(VENV)/installed-dev  ## Run the long fault tests: 25 minutes at most

@@ -13,6 +13,7 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.tracking.init import release_connections
+from tests.postgres_server import PostgresServer, binaries
 from tests.redis_server import RedisServer
 
 
@@ -40,12 +41,30 @@ def fake() -> Iterator[Connection]:
 def redis_server() -> Iterator[RedisServer]:
     """A real server; without the package the test fails in CI and is skipped elsewhere."""
     if shutil.which("redis-server") is None:
-        message = "redis-server is missing; install it with: apt install redis-server"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        _missing("redis-server")
     with tempfile.TemporaryDirectory(prefix="besom-") as folder:  # short: a socket's path has a limit
         server = RedisServer(Path(folder))
         server.start()
         yield server
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A real server, one for all tests of a process; without the package they fail in CI and are skipped elsewhere."""
+    if binaries() is None:
+        _missing("postgresql")
+    with tempfile.TemporaryDirectory(prefix="besom-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def _missing(package: str) -> None:
+    message = f"{package} is missing; install it with: apt install {package}"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)

@@ -37,7 +37,7 @@ class Opened:
         self.last: dict[str, tuple[int, str]] = {}
         self.first_step: int | None = None
         for key, (kind, steps, values) in body.history.items():
-            self._column(key, kind, steps, values)
+            self._column(_storable(key), kind, steps, values)
 
     def _column(self, key: str, kind: str, steps: bytes, values: Any) -> None:
         size = len(steps) // 8
@@ -54,6 +54,11 @@ class Opened:
             return  # neither the run's summary nor its steps
         self.last[key] = (step, json.dumps(value))
         self.first_step = first if self.first_step is None else min(self.first_step, first)
+
+
+def _storable(key: str) -> str:
+    """The name without NUL, which PostgreSQL's text cannot hold."""
+    return key.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def open_batch(event: Batch) -> Opened:
@@ -92,7 +97,8 @@ class Batches:
             if old is None or old["step"] is None or (attempt, step) >= (old["attempt"], old["step"]):
                 self._put(run, key, attempt, step, value, explicit=0)
         newest = max((step for step, _ in opened.last.values()), default=None)
-        for key, value in opened.body.summary.items():
+        for name, value in opened.body.summary.items():
+            key = _storable(name)
             old = self._last.get((run, key))
             known = newest if newest is not None or old is None else old["step"]
             if old is None or attempt >= old["attempt"]:

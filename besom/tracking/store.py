@@ -1,6 +1,6 @@
 """The database that keeps everything: opened, checked, brought up to date, lent out in transactions.
 
-Reads: a SQLAlchemy URL (`sqlite:///file` or `postgresql+psycopg://...`).  Gives: `Store`.
+Reads: a SQLAlchemy URL (`sqlite:///file` or `postgresql://...`, by psycopg 3).  Gives: `Store`.
 Knows nothing of what the tables mean.
 
 A database error inside `begin` or `read` (disk full, read-only file, server gone) rises as `StoreError`; the
@@ -123,12 +123,17 @@ class Store:
     def _make_current(self) -> None:
         """Make the tables, or migrate them; a new store goes without alembic, whose import takes 0.2 s."""
         with self.begin() as conn:
+            if conn.dialect.name == "postgresql":  # where two may make the same tables at once, and one fails
+                conn.execute(
+                    text("SELECT pg_advisory_xact_lock(hashtext(current_schema() || :name))"), {"name": VERSION_TABLE}
+                )
             revision = _revision(conn)  # again: another process may have been faster
             if revision is None:
                 metadata.create_all(conn, checkfirst=conn.dialect.name != "sqlite")
                 conn.execute(text(f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
                 conn.execute(text(f"INSERT INTO {VERSION_TABLE} VALUES (:head)"), {"head": HEAD})
                 set_meta(conn, "store_id", uuid.uuid4().hex)
+                set_meta(conn, "epoch", "0")  # a row that the first controllers can lock
             elif revision < HEAD:
                 migrate(conn)
 
@@ -164,6 +169,8 @@ def _parse(url: str) -> URL:
         raise ConfigError(f"store {shown}: {backend} is not supported; write sqlite:////path/besom.db or postgresql://")
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ConfigError(f"store {shown}: other processes must be able to read it; write sqlite:////path/besom.db")
+    if parsed.drivername == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")  # what SQLAlchemy takes by itself is psycopg 2
     return parsed
 
 
@@ -184,7 +191,7 @@ def _engine(url: URL) -> Engine:
     try:
         engine = create_engine(url)
     except ImportError as error:
-        raise ConfigError(f"store {url.render_as_string()}: {error}; pip install 'psycopg[binary]'") from None
+        raise ConfigError(f"store {url.render_as_string()}: {error}; pip install 'besom[postgres]'") from None
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _tune)
         event.listen(engine, "begin", _begin)

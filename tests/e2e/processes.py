@@ -145,19 +145,22 @@ class House:
         folder: Of all files.
         redis: A running server.
         lease_seconds: How long a trial stays its agent's.
+        store: URL of the store; default a SQLite file in `folder`.
     """
 
-    def __init__(self, folder: Path, redis: RedisServer, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self, folder: Path, redis: RedisServer, lease_seconds: float = LEASE_SECONDS, store: str | None = None
+    ) -> None:
         self.folder = folder
         self.redis = redis
         self.lease_seconds = lease_seconds
         self.history_file = folder / "history.jsonl"
         self.told_file = folder / "told.jsonl"
         self.hold = folder / "hold"
-        store = folder / "store" / "besom.db"
+        store = store or str(folder / "store" / "besom.db")
         environment = {
             "BESOM_REDIS_URL": redis.url,
-            "BESOM_STORE": str(store),
+            "BESOM_STORE": store,
             "BESOM_HOME": str(folder / "home"),
             "BESOM_DIR": str(folder / "work"),
             "BESOM_LEASE_SECONDS": str(lease_seconds),
@@ -167,7 +170,7 @@ class House:
             "TRAIN_TOLD": str(self.told_file),
         }
         self.settings: Settings = read_settings(
-            redis_url=redis.url, store=str(store), home=folder / "home", dir=folder / "work"
+            redis_url=redis.url, store=store, home=folder / "home", dir=folder / "work"
         )
         self.connection = Connection(redis.url)
         self.processes = Processes(folder, environment)

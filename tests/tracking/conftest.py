@@ -14,9 +14,31 @@ from besom.tracking.trial import set_trial
 
 from .desk import Desk
 
+ON_EVERY_STORE = ("test_store", "test_recorder", "test_reader", "test_history")
+"""Modules whose tests with a `store` are the contract that SQLite and PostgreSQL both keep."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the contract on both."""
+    if "store" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in ON_EVERY_STORE:
+        metafunc.parametrize("store", ["sqlite", "postgresql"], indirect=True)
+
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A new store; on SQLite unless the test is one of the contract's."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        url = request.getfixturevalue("postgres_server").new_store()
+    else:
+        url = f"sqlite:///{tmp_path}/store.db"
+    opened = Store.open(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    """For what only SQLite has."""
     opened = Store.open(f"sqlite:///{tmp_path}/store.db")
     yield opened
     opened.close()

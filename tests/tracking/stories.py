@@ -94,5 +94,5 @@ def content(store: Store) -> dict[str, list[tuple[Any, ...]]]:
         rows = {
             name: sorted(map(tuple, conn.execute(select(table))), key=repr) for name, table in metadata.tables.items()
         }
-    rows["meta"] = [row for row in rows["meta"] if row[0] not in ("last_id", "store_id")]
+    rows["meta"] = [row for row in rows["meta"] if row[0] not in ("last_id", "store_id", "epoch")]
     return rows

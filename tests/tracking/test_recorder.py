@@ -513,3 +513,11 @@ def test_edits_of_nothing(store: Store, recorder: Recorder) -> None:
     with store.read() as conn:
         assert [row["id"] for row in reader.runs(conn)] == ["t"]
         assert [row["id"] for row in reader.rejected(conn)] == ["11-0"]
+
+
+def test_names_with_nul(store: Store, recorder: Recorder) -> None:
+    """A name that a database's text cannot hold is kept with a mark in its place, and holds nothing up."""
+    play(store, recorder, [started("r"), batch("r", steps=[0], summary={"s\0": 1}, **{"a\0b": [2.0]})])
+    with store.read() as conn:
+        assert history.read_rows(conn, "r") == [{"_step": 0, "a\ufffdb": 2.0}]
+        assert reader.summary(conn, "r") == {"a\ufffdb": 2.0, "s\ufffd": 1}

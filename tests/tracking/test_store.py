@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,9 @@ def test_a_new_store_is_private(tmp_path: Path) -> None:
     again.close()
 
 
-def test_sqlite_is_tuned(store: Store) -> None:
+def test_sqlite_is_tuned(sqlite_store: Store) -> None:
     """Write-ahead log, full synchronisation, patience with other writers."""
-    with store.read() as conn:
+    with sqlite_store.read() as conn:
         found = [conn.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous", "foreign_keys")]
         assert (conn.scalar(text("PRAGMA busy_timeout")) or 0) >= 1000
     assert found == ["wal", 2, 0]
@@ -88,6 +89,35 @@ def test_writers_wait_for_each_other(store: Store) -> None:
     assert order == ["first"]
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_many_open_a_new_store_at_once(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """One of them makes the tables, the others wait, and all have the same store."""
+    url = f"sqlite:///{tmp_path}/s.db" if kind == "sqlite" else request.getfixturevalue("postgres_server").new_store()
+
+    def opened(_: int) -> str:
+        store = Store.open(url)
+        store.close()
+        return store.id
+
+    with ThreadPoolExecutor(6) as pool:
+        assert len(set(pool.map(opened, range(6)))) == 1
+
+
+def test_postgres_without_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`postgresql://` means psycopg 3, and where that is missing the error says what to install."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigError, match=r"psycopg.*pip install 'besom\[postgres\]'") as caught:
+        Store.open("postgresql://u:secret@h/d")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_postgres_that_is_away(tmp_path: Path) -> None:
+    """A server that does not answer is a StoreError without the password."""
+    with pytest.raises(StoreError, match=r"postgresql\+psycopg://u:\*\*\*@.*No such file") as caught:
+        Store.open(f"postgresql://u:secret@/d?host={tmp_path}")
+    assert "secret" not in str(caught.value)
+
+
 def test_an_old_epoch_is_fenced(store: Store) -> None:
     """A controller that was replaced writes nothing."""
     for epoch in (1, 3, 3):
@@ -136,11 +166,11 @@ def test_a_newer_schema_is_refused(store: Store) -> None:
         Store.open(store.url)
 
 
-def test_a_full_disk_is_told(store: Store) -> None:
+def test_a_full_disk_is_told(sqlite_store: Store) -> None:
     """SQLite's refusal comes out as a StoreError with advice, and the store goes on after it."""
     with pytest.raises(StoreError, match="full; free some space"):
-        overfill(store)
-    with store.begin() as conn:
+        overfill(sqlite_store)
+    with sqlite_store.begin() as conn:
         conn.execute(text("PRAGMA max_page_count=1000000"))
         set_meta(conn, "x", "1")
 
