@@ -17,7 +17,6 @@ from besom.tracking.init import release_connections
 from tests.postgres_server import PostgresServer, binaries
 from tests.redis_server import RedisServer
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a shell: what the tests start would be deaf to Ctrl-C as well.
     signal.signal(signal.SIGINT, signal.default_int_handler)
