@@ -11,10 +11,10 @@ import re
 import secrets
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NamedTuple, NoReturn, get_args
 
 import msgpack
 
@@ -26,10 +26,12 @@ from besom.messages import RunEnded, RunStarted
 from besom.settings import Settings, read_settings
 from besom.tracking.config import RunConfig, merge
 from besom.tracking.flusher import RUN_BEAT_MS, flusher
+from besom.tracking.given_config import as_mapping, chosen, from_files
+from besom.tracking.resuming import Earlier, ResumeFile, find_earlier, resume_rule
 from besom.tracking.run import Run, RunIdentity
+from besom.tracking.settings import RunSettings, as_settings, from_environment, nearest
 from besom.tracking.spool import WriterName, send_leftovers
 from besom.tracking.trial import Trial, current_trial
-from besom.tracking.values import plain
 from besom.tracking.writer import Writer
 
 __all__ = ["active_run", "finish", "init", "log_row", "new_id", "release_connections", "shared_connection"]
@@ -37,6 +39,7 @@ __all__ = ["active_run", "finish", "init", "log_row", "new_id", "release_connect
 log = logging.getLogger("besom")
 
 Reinit = Literal["default", "return_previous", "finish_previous", "create_new"]
+Resume = Literal["allow", "must", "never", "auto"]
 
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -70,11 +73,20 @@ def init(
     notes: str | None = None,
     tags: Sequence[str] | None = None,
     config: Any = None,
+    config_exclude_keys: Collection[str] | None = None,
+    config_include_keys: Collection[str] | None = None,
+    allow_val_change: bool | None = None,
     group: str | None = None,
     job_type: str | None = None,
+    force: bool | None = None,
     reinit: bool | Reinit | None = None,
+    resume: bool | Resume | None = None,
+    settings: Any = None,
+    **unknown: Any,
 ) -> Run:
     """Start a run; inside a trial, the run that records it.
+
+    What is not given is looked up in `settings`, then in BESOM_X, then in WANDB_X.
 
     Args:
         entity: User or team; the default is BESOM_ENTITY or the user's name.
@@ -84,39 +96,49 @@ def init(
         name: Display name.
         notes: Free text.
         tags: Labels.
-        config: Mapping or argparse.Namespace of what the run is made with.
+        config: What the run is made with: a mapping, an argparse.Namespace, absl flags, or the path of a YAML file. It
+            goes over `config-defaults.yaml` of the working directory and the files of BESOM_CONFIG_PATHS.
+        config_exclude_keys: Names of `config` to leave out.
+        config_include_keys: Names of `config` to keep, and no others.
+        allow_val_change: Values of the config may be changed later; the default in notebooks.
         group: Name that groups runs.
         job_type: "train", "eval", ...
+        force: In W&B, do not run without an account; here there is none, and it changes nothing.
         reinit: What a second call does outside a sweep: "return_previous" (the default in scripts), "finish_previous"
             (the default in notebooks; also True) or "create_new".
+        resume: Outside a sweep, go on with the run that has this id: "allow" when there is one, "must" or else fail,
+            "never" fails when there is one; "auto" or True with the last run of this folder that has not finished well.
+            Steps go on after the last; config, summary and names are kept where nothing new is given.
+        settings: `besom.Settings`, or a dict of such values.
 
     Raises:
-        UsageError: an id that cannot be; a setting that cannot be.
+        UsageError: an id that cannot be; a setting that cannot be; `resume` that cannot be carried out.
+        TypeError: a parameter that there is not.
         Unreachable: no service can be started, or Redis refuses the password.
     """
-    settings = read_settings(project=project, entity=entity, dir=Path(dir) if dir is not None else None)
+    _refuse_unknown(unknown)
+    written = RunSettings(
+        entity=entity, project=project, run_id=id, run_name=name, run_notes=notes, run_tags=tags, run_group=group,
+        run_job_type=job_type, reinit=reinit, resume=resume, root_dir=dir,
+    ).over(as_settings(settings))  # fmt: skip
+    asked = written.over(from_environment())
+    folder = Path(asked.root_dir) if asked.root_dir is not None else None
+    process = read_settings(project=asked.project, entity=asked.entity, dir=folder)
     trial = current_trial()
-    previous = active_run()
-    if previous is not None and previous.trial is not trial:
-        previous = None  # a script's own run stays open around its trials
-    if previous is not None and reinit != "create_new":
-        if (reinit in (None, "default", "return_previous") or reinit is False) and not in_notebook():
-            return previous
-        previous.finish()
-    _check_id(id)
-    given = _as_mapping(config)
+    if (previous := _run_to_return(asked.reinit, trial)) is not None:
+        return previous
+    _check_id(asked.run_id)
+    given = from_files(asked.config_paths)
+    given |= chosen(as_mapping(config), config_exclude_keys, config_include_keys)
+    changeable = in_notebook() if allow_val_change is None else allow_val_change
     if trial is not None:
-        run = _trial_run(trial, settings, given, name=name, group=group, tags=tags, notes=notes, job_type=job_type)
-        for what, value in (("project", project), ("entity", entity), ("id", id)):
+        run = _trial_run(trial, process, given, asked, changeable)
+        for what, value in (("project", written.project), ("entity", written.entity), ("id", written.run_id)):
             if value is not None and value != getattr(run, what):
                 log.warning("%s=%r is ignored: this run belongs to sweep %s", what, value, trial.spec.id)
     else:
-        identity = RunIdentity(
-            id=id or new_id(), name=name or "", project=settings.project or "uncategorized",
-            entity=settings.entity or getpass.getuser(), group=group or "", job_type=job_type or "",
-            tags=tuple(tags or ()), notes=notes or "",
-        )  # fmt: skip
-        run = _own_run(identity, settings, given)
+        run = _own_run(asked, process, given, changeable)
+    run.settings = asked
     _in_context.set(run)
     _in_process.append(run)
     _finish_at_exit()
@@ -181,31 +203,38 @@ def _check_id(run_id: str | None) -> None:
         raise UsageError(f"id={run_id!r} cannot be a run's id; write letters, digits, '_', '-' or '.', at most 128")
 
 
-def _as_mapping(config: Any) -> dict[str, Any]:
-    if config is None:
-        return {}
-    if isinstance(config, Mapping):
-        given = dict(config)
-    elif hasattr(config, "__dict__") and not isinstance(config, type):
-        given = dict(vars(config))
-    else:
-        raise UsageError(f"config={config!r} cannot be a run's config; write a dict or an argparse.Namespace")
-    for key in given:
-        if not isinstance(key, str):
-            raise UsageError(f"config: the name {key!r} is no string")
-    return {key: plain(value, f"config.{key}") for key, value in given.items()}
+def _refuse_unknown(unknown: Mapping[str, Any]) -> None:
+    known = list(init.__kwdefaults__ or ())
+    for name in unknown:
+        close = nearest(name, known)
+        advice = f"did you mean {close}=?" if close else f"it takes {', '.join(known)}"
+        raise TypeError(f"besom.init() has no parameter {name!r}; {advice}")
 
 
-def _trial_run(trial: Trial, settings: Settings, given: dict[str, Any], **said: Any) -> Run:
+def _run_to_return(reinit: bool | str | None, trial: Trial | None) -> Run | None:
+    """The run that a second `init()` gives again; else the previous one is finished, or left alone."""
+    rule = {None: "default", False: "default", True: "finish_previous"}.get(reinit, reinit)  # type: ignore[arg-type]
+    if rule not in get_args(Reinit):
+        raise UsageError(f"reinit={reinit!r} cannot be; write one of {', '.join(map(repr, get_args(Reinit)))} or True")
+    previous = active_run()
+    if previous is None or previous.trial is not trial or rule == "create_new":
+        return None  # a script's own run stays open around its trials
+    if rule == "return_previous" or (rule == "default" and not in_notebook()):
+        return previous
+    previous.finish()
+    return None
+
+
+def _trial_run(trial: Trial, settings: Settings, given: dict[str, Any], asked: RunSettings, changeable: bool) -> Run:
     spec, claim = trial.spec, trial.claim
     identity = RunIdentity(
-        id=claim.run_id, name=said["name"] or f"{spec.name or spec.id}-{claim.number}", project=spec.project,
-        entity=spec.entity, group=said["group"] or spec.id, job_type=said["job_type"] or "",
-        tags=tuple(said["tags"] or ()), notes=said["notes"] or "",
+        id=claim.run_id, name=asked.run_name or f"{spec.name or spec.id}-{claim.number}", project=spec.project,
+        entity=spec.entity, group=asked.run_group or spec.id, job_type=asked.run_job_type or "",
+        tags=tuple(asked.run_tags or ()), notes=asked.run_notes or "",
     )  # fmt: skip
     connection = trial.connection or shared_connection(settings)
-    values = merge(given, claim.params)
-    run = _build(identity, settings, connection, values, frozenset(claim.params), trial)
+    config = _Config(merge(given, claim.params), frozenset(claim.params), changeable)
+    run = _build(identity, settings, connection, config, trial)
     started = RunStarted(
         run=claim.run_id,
         attempt=claim.attempt,
@@ -217,27 +246,65 @@ def _trial_run(trial: Trial, settings: Settings, given: dict[str, Any], **said: 
     return run
 
 
-def _own_run(identity: RunIdentity, settings: Settings, given: dict[str, Any]) -> Run:
-    connection = shared_connection(settings)
-    run = _build(identity, settings, connection, given, frozenset(), None)
+def _own_run(asked: RunSettings, settings: Settings, given: dict[str, Any], changeable: bool) -> Run:
+    rule, connection = resume_rule(asked.resume), shared_connection(settings)
+    resume_file = ResumeFile(settings.dir / "besom-runs") if rule == "auto" else None
+    run_id = asked.run_id or (resume_file.read() if resume_file else None)
+    if rule == "must" and run_id is None:
+        raise UsageError("resume='must' needs the id= of the run to go on with")
     journal = Journal(connection)
+    earlier = None
+    if rule and run_id is not None:
+        _send_leftovers(settings, journal)
+        earlier = find_earlier(settings, run_id, rule)
+    identity = _own_identity(run_id or new_id(), asked, settings, earlier)
+    config = _Config(merge(earlier.row["config"], given) if earlier else given, frozenset(), changeable)
+    run = _build(identity, settings, connection, config, None, earlier, resume_file)
     journal.append(RunStarted(run=identity.id, body=_body(identity, run.config)))
     connection.script("run_beat", RUN_BEAT_MS, "start", identity.id)
     flusher().keep_alive(identity.id, connection)
+    if resume_file:
+        resume_file.write(identity.id)
+    _send_leftovers(settings, journal)
+    return run
+
+
+def _own_identity(run_id: str, asked: RunSettings, settings: Settings, earlier: Earlier | None) -> RunIdentity:
+    """Who a run outside of sweeps is; one that goes on is called as before where nothing new is given."""
+    row: Mapping[str, Any] = earlier.row if earlier else {}
+    return RunIdentity(
+        id=run_id, name=asked.run_name or row.get("name", ""),
+        project=asked.project or row.get("project") or settings.project or "uncategorized",
+        entity=asked.entity or row.get("entity") or settings.entity or getpass.getuser(),
+        group=asked.run_group or row.get("group_name", ""), job_type=asked.run_job_type or row.get("job_type", ""),
+        tags=tuple(asked.run_tags if asked.run_tags is not None else row.get("tags", ())),
+        notes=asked.run_notes or row.get("notes", ""),
+    )  # fmt: skip
+
+
+def _send_leftovers(settings: Settings, journal: Journal) -> None:
     try:
         send_leftovers(_spools(settings), journal, patience=5)
     except BesomError as error:
         log.warning("%s; what earlier runs left in %s is sent later", error, _spools(settings))
-    return run
+
+
+class _Config(NamedTuple):
+    """What a run's config is made of."""
+
+    values: dict[str, Any]
+    locked: frozenset[str]
+    changeable: bool
 
 
 def _build(
     identity: RunIdentity,
     settings: Settings,
     connection: Connection,
-    values: dict[str, Any],
-    locked: frozenset[str],
+    config: _Config,
     trial: Trial | None,
+    earlier: Earlier | None = None,
+    resume_file: ResumeFile | None = None,
 ) -> Run:
     journal = Journal(connection)
     claim = trial.claim if trial else None
@@ -258,12 +325,14 @@ def _build(
             _in_process.remove(run)
         if trial is None:
             _end_own_run(run, connection, exit_code, error, {writer.name.writer: batches}, settings.finish_seconds)
+        if resume_file:
+            resume_file.ended(run.id, exit_code)
 
     folder = trial.directory if trial else (settings.dir / "besom-runs" / f"run-{identity.id}")
     run = Run(
-        identity, RunConfig(values, locked, config_changed), writer,
+        identity, RunConfig(config.values, config.locked, config_changed, changeable=config.changeable), writer,
         trial=trial, directory=folder.absolute(), on_finish=finished,
-        patience=settings.finish_seconds,
+        patience=settings.finish_seconds, earlier=earlier,
     )  # fmt: skip
     flusher().add(writer)
     return run

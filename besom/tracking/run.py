@@ -25,6 +25,8 @@ from besom.errors import (
 )
 from besom.tracking.config import RunConfig
 from besom.tracking.flusher import flusher
+from besom.tracking.resuming import Earlier
+from besom.tracking.settings import RunSettings
 from besom.tracking.summary import Summary
 from besom.tracking.trial import Trial
 from besom.tracking.values import KEY_LIMIT, plain, utf8
@@ -71,6 +73,7 @@ class Run:
         directory: Folder for its files.
         on_finish: Called once with exit code, error text and the writer's batch count.
         patience: Seconds that `finish` waits for Redis, outside a trial.
+        earlier: What the store has of it, when it goes on outside a trial.
     """
 
     def __init__(
@@ -83,19 +86,23 @@ class Run:
         directory: Path,
         on_finish: Callable[[Run, int, str, int], None],
         patience: float,
+        earlier: Earlier | None = None,
     ) -> None:
+        self.settings = RunSettings()
+        """What `init()` was asked for."""
         self.identity = identity
         self.config = config
         self.trial = trial
         self.dir = str(directory)
         self.start_time = time.time()
-        self.summary = Summary(self._summary_set)
+        self.summary = Summary(self._summary_set, earlier.summary if earlier else None)
         self._writer = writer
         self._on_finish = on_finish
         self._patience = patience
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
-        self.step = trial.next_step if trial else 0
+        self._earlier = earlier
+        self.step = trial.next_step if trial else earlier.next_step if earlier else 0
         self.starting_step = self.step
         self.state: Literal["running", "finished", "failed"] = "running"
 
@@ -161,8 +168,8 @@ class Run:
 
     @property
     def resumed(self) -> bool:
-        """Whether its trial was begun before, by an attempt that was lost, handed back or failed."""
-        return self.attempt > 1
+        """Whether it was begun before: its trial by another attempt, or it goes on by `init(resume=...)`."""
+        return self.attempt > 1 or self._earlier is not None
 
     # ---- logging
 

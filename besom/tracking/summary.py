@@ -16,12 +16,15 @@ class Summary(NamedValues):
 
     Args:
         changed: Called with what was set explicitly.
+        values: What it starts with, when its run goes on.
     """
 
     what = "summary"
 
-    def __init__(self, changed: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
-        super().__init__({}, changed)
+    def __init__(
+        self, changed: Callable[[dict[str, Any]], None] = lambda _: None, values: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(values or {}, changed)
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Set values; each stands until its name is logged again."""

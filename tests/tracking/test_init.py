@@ -108,6 +108,50 @@ def test_configs_that_cannot_be(config: Any, wired: Connection) -> None:
     assert events(wired, RunStarted) == []
 
 
+def test_config_from_files(wired: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file's path, the files of the environment, and config-defaults.yaml below them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config-defaults.yaml").write_text("a: 1\nb: 1\nc: 1\n")
+    (tmp_path / "env.yaml").write_text("b: 2\nc: 2\n")
+    (tmp_path / "mine.yaml").write_text("c: {value: 3}\nd: 3\n")
+    monkeypatch.setenv("WANDB_CONFIG_PATHS", "env.yaml")
+    assert init(config="mine.yaml", config_exclude_keys=["d"]).config.as_dict() == {"a": 1, "b": 2, "c": 3}
+
+
+def test_config_that_may_change(wired: Connection) -> None:
+    """With allow_val_change=True a value is changed without saying so again; without it that is an error."""
+    run = init(config={"lr": 1}, allow_val_change=True)
+    run.config.lr = 2
+    assert run.config.lr == 2
+    run.finish()
+    with pytest.raises(besom.ConfigError, match="allow_val_change"):
+        init(config={"lr": 1}).config.lr = 2
+
+
+def test_unknown_parameters(wired: Connection) -> None:
+    """They are a TypeError that names the nearest, and nothing is started."""
+    with pytest.raises(TypeError, match=r"no parameter 'projct'; did you mean project=\?"):
+        init(projct="p")
+    with pytest.raises(TypeError, match="'zzzzz'; it takes entity, project"):
+        init(zzzzz=1)
+    with pytest.raises(UsageError, match="reinit='perhaps'"):
+        init(reinit="perhaps")  # type: ignore[arg-type]
+    assert events(wired, RunStarted) == []
+
+
+def test_settings_and_environment(wired: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An argument goes over settings, settings over BESOM_X, and that over WANDB_X."""
+    for name in ("NAME", "NOTES", "RUN_GROUP", "JOB_TYPE"):
+        monkeypatch.setenv(f"WANDB_{name}", f"w {name}")
+    monkeypatch.setenv("BESOM_JOB_TYPE", "b JOB_TYPE")
+    monkeypatch.setenv("WANDB_PROJECT", "w")
+    monkeypatch.setenv("WANDB_RUN_ID", "from-env")
+    run = init(name="argument", settings={"run_name": "settings", "run_notes": "settings"}, force=True)
+    assert (run.id, run.project, run.name, run.notes) == ("from-env", "w", "argument", "settings")
+    assert (run.group, run.job_type) == ("w RUN_GROUP", "b JOB_TYPE")
+    assert run.settings.run_notes == "settings"
+
+
 def test_config_set_later_is_recorded(wired: Connection, desk: Desk) -> None:
     """What a run learns of its config after init() reaches the store."""
     run = init(id="r", config={"a": 1})
