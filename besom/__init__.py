@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from besom.errors import UsageError as UsageError
     from besom.tracking.api import Api as Api
     from besom.tracking.config import RunConfig
+    from besom.tracking.init import define_metric as define_metric
     from besom.tracking.init import finish as finish
     from besom.tracking.init import init as init
     from besom.tracking.init import log_row as log
@@ -57,6 +58,7 @@ __all__ = [
     "__version__",
     "agent",
     "config",
+    "define_metric",
     "finish",
     "init",
     "log",
@@ -68,6 +70,7 @@ __all__ = [
 _HOMES = {
     "Api": ("besom.tracking.api", "Api"),
     "Run": ("besom.tracking.run", "Run"),
+    "define_metric": ("besom.tracking.init", "define_metric"),
     "finish": ("besom.tracking.init", "finish"),
     "init": ("besom.tracking.init", "init"),
     "log": ("besom.tracking.init", "log_row"),

@@ -15,7 +15,7 @@ import besom
 
 FACE = {
     "Api", "BesomError", "ConfigError", "Run", "TrialCancelled", "TrialInterrupted", "TrialPreempted", "TrialStopped",
-    "UsageError", "__version__", "agent", "config", "finish", "init", "log", "run", "summary", "sweep",
+    "UsageError", "__version__", "agent", "config", "define_metric", "finish", "init", "log", "run", "summary", "sweep",
 }  # fmt: skip
 
 HEAVY = {"redis", "pydantic", "numpy", "sqlalchemy", "scipy", "sklearn", "skopt", "rq", "click", "rich", "starlette"}

@@ -203,7 +203,7 @@ class ApiRun:
         self.entity: str = row["entity"]
         self.project: str = row["project"]
         self.state: str = row["state"]
-        self.config: dict[str, Any] = row["config"]
+        self.config: dict[str, Any] = {name: value for name, value in row["config"].items() if name[:1] != "_"}
         self.tags: list[str] = row["tags"]
         self.value: float | None = row["value"]
         """Value of the sweep's metric, for a trial that has one."""

@@ -27,6 +27,7 @@ from besom.settings import Settings, read_settings
 from besom.tracking.config import RunConfig, merge
 from besom.tracking.flusher import RUN_BEAT_MS, flusher
 from besom.tracking.given_config import as_mapping, chosen, from_files
+from besom.tracking.metrics import Metric
 from besom.tracking.resuming import Earlier, ResumeFile, find_earlier, resume_rule
 from besom.tracking.run import Run, RunIdentity
 from besom.tracking.settings import RunSettings, as_settings, from_environment, nearest
@@ -34,7 +35,16 @@ from besom.tracking.spool import WriterName, send_leftovers
 from besom.tracking.trial import Trial, current_trial
 from besom.tracking.writer import Writer
 
-__all__ = ["active_run", "finish", "init", "log_row", "new_id", "release_connections", "shared_connection"]
+__all__ = [
+    "active_run",
+    "define_metric",
+    "finish",
+    "init",
+    "log_row",
+    "new_id",
+    "release_connections",
+    "shared_connection",
+]
 
 log = logging.getLogger("besom")
 
@@ -154,6 +164,15 @@ def log_row(data: Mapping[str, Any], step: int | None = None, commit: bool | Non
     needed_run("besom.log()").log(data, step=step, commit=commit)
 
 
+def define_metric(name: str, *arguments: Any, **named: Any) -> Metric:
+    """`besom.define_metric`: as `run.define_metric` of the active run.
+
+    Raises:
+        UsageError: there is none.
+    """
+    return needed_run("besom.define_metric()").define_metric(name, *arguments, **named)
+
+
 def finish(exit_code: int | None = None) -> None:
     """`besom.finish`: end the active run, if there is one."""
     run = active_run()
@@ -258,7 +277,7 @@ def _own_run(asked: RunSettings, settings: Settings, given: dict[str, Any], chan
         _send_leftovers(settings, journal)
         earlier = find_earlier(settings, run_id, rule)
     identity = _own_identity(run_id or new_id(), asked, settings, earlier)
-    config = _Config(merge(earlier.row["config"], given) if earlier else given, frozenset(), changeable)
+    config = _Config(merge(earlier.config, given) if earlier else given, frozenset(), changeable)
     run = _build(identity, settings, connection, config, None, earlier, resume_file)
     journal.append(RunStarted(run=identity.id, body=_body(identity, run.config)))
     connection.script("run_beat", RUN_BEAT_MS, "start", identity.id)
@@ -314,6 +333,7 @@ def _build(
         WriterName(identity.id, attempt, Writer.new_id(), claim),
         trial.directory if trial else _spools(settings),
         settings.journal_limit_mb * 1_000_000,
+        memory=settings.memory_mb * 1_000_000,
     )
 
     def config_changed(changed: dict[str, Any]) -> None:

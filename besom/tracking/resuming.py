@@ -31,6 +31,11 @@ class Earlier:
     row: dict[str, Any]
     summary: dict[str, Any]
 
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the user's config was."""
+        return {name: value for name, value in self.row["config"].items() if not name.startswith("_")}
+
 
 def resume_rule(written: str | bool | None) -> str:
     """'', 'allow', 'must', 'never' or 'auto', which True is too.

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from besom.errors import (
     FinishedRun,
+    TooLarge,
     TrialCancelled,
     TrialInterrupted,
     TrialPreempted,
@@ -25,19 +26,22 @@ from besom.errors import (
 )
 from besom.tracking.config import RunConfig
 from besom.tracking.flusher import flusher
+from besom.tracking.metrics import Metric, Metrics
 from besom.tracking.resuming import Earlier
 from besom.tracking.settings import RunSettings
 from besom.tracking.summary import Summary
 from besom.tracking.trial import Trial
-from besom.tracking.values import KEY_LIMIT, plain, utf8
+from besom.tracking.values import KEY_LIMIT, KEYS_LIMIT, logged, utf8
 from besom.tracking.writer import Writer
 
-__all__ = ["ERROR_LINES", "Run", "RunIdentity", "last_lines"]
+__all__ = ["ERROR_LINES", "METRICS_KEY", "Run", "RunIdentity", "last_lines"]
 
 log = logging.getLogger("besom")
 
 STEP_LIMIT = 2**62
 """Steps are kept in 64 bits."""
+METRICS_KEY = "_metrics"
+"""Where a run's config keeps what was defined of its metrics; names with _ in front are not the user's."""
 ERROR_LINES = 30
 """Lines of a traceback that are kept."""
 
@@ -101,6 +105,9 @@ class Run:
         self._patience = patience
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
+        self._keys: set[str] = set()
+        self._warned: set[str] = set()
+        self._metrics = Metrics(earlier.summary if earlier else {})
         self._earlier = earlier
         self.step = trial.next_step if trial else earlier.next_step if earlier else 0
         self.starting_step = self.step
@@ -174,10 +181,11 @@ class Run:
     # ---- logging
 
     def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
-        """Record values at a step.
+        """Record values at a step. What has no room is left out, with one warning for each name.
 
         Args:
-            data: Names and values: numbers, strings, booleans, None, lists, dicts, numpy or torch scalars.
+            data: Names and values: numbers, strings, booleans, None, lists, dicts, scalars and arrays of numpy,
+                torch and the like; an array of more than 32 numbers is kept as a histogram.
             step: The step; the default is the next one. Steps only grow; a smaller one is ignored with a warning.
             commit: Close the row, so that the next `log` opens a new step. True by default without `step`.
 
@@ -189,7 +197,7 @@ class Run:
         self._raise_if_interrupted()
         if self.state != "running":
             raise FinishedRun(self.id, "log()")
-        row = _checked(data)
+        row = self._checked(data)
         if step is not None and (isinstance(step, bool) or not hasattr(step, "__index__")):
             raise TypeError(f"step must be an int, not {step!r}")
         if step is not None and step > STEP_LIMIT:
@@ -206,6 +214,38 @@ class Run:
             self._row.update(row)
             if commit if commit is not None else step is None:
                 self._close_row(force=True)
+
+    def define_metric(
+        self,
+        name: str,
+        step_metric: str | Metric | None = None,
+        step_sync: bool | None = None,
+        hidden: bool | None = None,
+        summary: str | None = None,
+        overwrite: bool | None = None,
+    ) -> Metric:
+        """Say what a metric's axis is, and what its summary holds.
+
+        Args:
+            name: A logged name, or the beginning of some and `*`.
+            step_metric: The logged name that is its x axis.
+            step_sync: Rows without `step_metric` get its last value; the default with a `step_metric`.
+            hidden: Pages leave it out.
+            summary: Of min, max, mean, last, first, with commas: the summary is then a dict of these. "none": it has
+                no summary.
+            overwrite: Replace an earlier definition of this name; by default it is added to.
+
+        Raises:
+            UsageError: a name or a summary that cannot be.
+            FinishedRun: after `finish()`.
+        """
+        if self.state != "running":
+            raise FinishedRun(self.id, "define_metric()")
+        with self._lock:
+            metric = self._metrics.define(name, step_metric, step_sync, hidden, summary, overwrite)
+            if self._writer.set_config({METRICS_KEY: self._metrics.told()}):
+                flusher().wake()
+        return metric
 
     def should_stop(self) -> bool:
         """Whether the trial is to end; the next `log()` would raise."""
@@ -240,14 +280,53 @@ class Run:
 
     # ---- inside
 
+    def _checked(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The row as plain values; what has no room is left out, and said once for each name."""
+        if not isinstance(data, Mapping):
+            raise TypeError(f"besom.log takes a dict of names and values, not {type(data).__name__}")
+        row = {}
+        for key, value in data.items():
+            if key not in self._keys and not self._takes(key):
+                continue
+            try:
+                row[utf8(key)] = value if type(value) in (float, int) else logged(value, key)
+            except TooLarge as error:
+                self._warn(key, f"{error}; it is left out")
+        return row
+
+    def _takes(self, key: Any) -> bool:
+        """Whether a new name has room."""
+        if not isinstance(key, str):
+            raise TypeError(f"names in besom.log are strings, not {key!r}")
+        if len(key) > KEY_LIMIT:
+            raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
+        if len(self._keys) >= KEYS_LIMIT:
+            self._warn(
+                "", f"run {self.id} has {KEYS_LIMIT} names already; {key!r} and all other new names are left out"
+            )
+            return False
+        self._keys.add(key)
+        return True
+
+    def _warn(self, about: str, message: str) -> None:
+        if about not in self._warned and len(self._warned) <= KEYS_LIMIT:
+            self._warned.add(about)
+            log.warning("%s", message)
+
     def _close_row(self, *, force: bool) -> None:
         if not self._row and not force:
             return
         row, self._row = self._row, {}
+        if self._metrics:
+            self._metrics.complete(row)
         self.summary.logged(row)
+        defined = self._metrics.summarise(row) if self._metrics else {}
         row["_timestamp"] = time.time()
         if self._writer.add(self.step, row):
             flusher().wake()
+        if defined:
+            self.summary.defined(defined)
+            self._writer.set_summary(defined)
         self.step += 1
 
     def _summary_set(self, values: dict[str, Any]) -> None:
@@ -264,19 +343,6 @@ class Run:
     def _raise_if_interrupted(self) -> None:
         if (interrupt := self._interrupt()) is not None:
             raise interrupt(f"trial {self.id}")
-
-
-def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
-    if not isinstance(data, Mapping):
-        raise TypeError(f"besom.log takes a dict of names and values, not {type(data).__name__}")
-    row = {}
-    for key, value in data.items():
-        if not isinstance(key, str):
-            raise TypeError(f"names in besom.log are strings, not {key!r}")
-        if len(key) > KEY_LIMIT:
-            raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
-        row[utf8(key)] = value if type(value) in (float, int) else plain(value, key)
-    return row
 
 
 def last_lines(text: str, count: int = ERROR_LINES) -> str:
