@@ -35,6 +35,7 @@ _HOMES: Final = {
     "show": "looks",
     "logs": "looks",
     "best": "looks",
+    "sync": "syncing",
 }
 """Command to the module that has it."""
 

@@ -11,8 +11,9 @@ import re
 import secrets
 import socket
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, NoReturn, get_args
 
@@ -25,12 +26,14 @@ from besom.errors import BesomError, UsageError
 from besom.messages import RunEnded, RunStarted
 from besom.settings import Settings, read_settings
 from besom.tracking.config import RunConfig, merge
+from besom.tracking.disabled import DisabledRun
 from besom.tracking.flusher import RUN_BEAT_MS, flusher
 from besom.tracking.given_config import as_mapping, chosen, from_files
 from besom.tracking.metrics import Metric
+from besom.tracking.offline import OfflineRecord, OfflineWriter
 from besom.tracking.resuming import Earlier, ResumeFile, find_earlier, resume_rule
 from besom.tracking.run import Run, RunIdentity
-from besom.tracking.settings import RunSettings, as_settings, from_environment, nearest
+from besom.tracking.settings import RunSettings, as_settings, from_environment, nearest, run_mode
 from besom.tracking.spool import WriterName, send_leftovers
 from besom.tracking.trial import Trial, current_trial
 from besom.tracking.writer import Writer
@@ -88,6 +91,7 @@ def init(
     allow_val_change: bool | None = None,
     group: str | None = None,
     job_type: str | None = None,
+    mode: str | None = None,
     force: bool | None = None,
     reinit: bool | Reinit | None = None,
     resume: bool | Resume | None = None,
@@ -113,6 +117,8 @@ def init(
         allow_val_change: Values of the config may be changed later; the default in notebooks.
         group: Name that groups runs.
         job_type: "train", "eval", ...
+        mode: "online"; "offline" records in a folder below `dir` only, for `besom sync` to send (ignored inside a
+            sweep); "disabled" records nothing. Default BESOM_MODE.
         force: In W&B, do not run without an account; here there is none, and it changes nothing.
         reinit: What a second call does outside a sweep: "return_previous" (the default in scripts), "finish_previous"
             (the default in notebooks; also True) or "create_new".
@@ -129,7 +135,7 @@ def init(
     _refuse_unknown(unknown)
     written = RunSettings(
         entity=entity, project=project, run_id=id, run_name=name, run_notes=notes, run_tags=tags, run_group=group,
-        run_job_type=job_type, reinit=reinit, resume=resume, root_dir=dir,
+        run_job_type=job_type, mode=mode, reinit=reinit, resume=resume, root_dir=dir,
     ).over(as_settings(settings))  # fmt: skip
     asked = written.over(from_environment())
     folder = Path(asked.root_dir) if asked.root_dir is not None else None
@@ -141,11 +147,14 @@ def init(
     given = from_files(asked.config_paths)
     given |= chosen(as_mapping(config), config_exclude_keys, config_include_keys)
     changeable = in_notebook() if allow_val_change is None else allow_val_change
-    if trial is not None:
+    wanted = run_mode(asked.mode)
+    if wanted == "disabled":
+        run = _disabled_run(asked, process, given, trial)
+    elif trial is not None:
         run = _trial_run(trial, process, given, asked, changeable)
-        for what, value in (("project", written.project), ("entity", written.entity), ("id", written.run_id)):
-            if value is not None and value != getattr(run, what):
-                log.warning("%s=%r is ignored: this run belongs to sweep %s", what, value, trial.spec.id)
+        _warn_of_ignored(run, trial, written)
+    elif wanted == "offline":
+        run = _offline_run(asked, process, given, changeable)
     else:
         run = _own_run(asked, process, given, changeable)
     run.settings = asked
@@ -230,6 +239,15 @@ def _refuse_unknown(unknown: Mapping[str, Any]) -> None:
         raise TypeError(f"besom.init() has no parameter {name!r}; {advice}")
 
 
+def _warn_of_ignored(run: Run, trial: Trial, written: RunSettings) -> None:
+    named = {"project": written.project, "entity": written.entity, "id": written.run_id}
+    if run_mode(written.mode) != run.mode:
+        named["mode"] = written.mode
+    for what, value in named.items():
+        if value is not None and value != getattr(run, what):
+            log.warning("%s=%r is ignored: this run belongs to sweep %s", what, value, trial.spec.id)
+
+
 def _run_to_return(reinit: bool | str | None, trial: Trial | None) -> Run | None:
     """The run that a second `init()` gives again; else the previous one is finished, or left alone."""
     rule = {None: "default", False: "default", True: "finish_previous"}.get(reinit, reinit)  # type: ignore[arg-type]
@@ -253,7 +271,8 @@ def _trial_run(trial: Trial, settings: Settings, given: dict[str, Any], asked: R
     )  # fmt: skip
     connection = trial.connection or shared_connection(settings)
     config = _Config(merge(given, claim.params), frozenset(claim.params), changeable)
-    run = _build(identity, settings, connection, config, trial)
+    writer = _online_writer(WriterName(identity.id, claim.attempt, Writer.new_id(), claim), settings, connection, trial)
+    run = _build(identity, config, writer, trial.directory, lambda *_: None, settings, trial=trial)
     started = RunStarted(
         run=claim.run_id,
         attempt=claim.attempt,
@@ -267,7 +286,7 @@ def _trial_run(trial: Trial, settings: Settings, given: dict[str, Any], asked: R
 
 def _own_run(asked: RunSettings, settings: Settings, given: dict[str, Any], changeable: bool) -> Run:
     rule, connection = resume_rule(asked.resume), shared_connection(settings)
-    resume_file = ResumeFile(settings.dir / "besom-runs") if rule == "auto" else None
+    resume_file = ResumeFile(_runs(settings)) if rule == "auto" else None
     run_id = asked.run_id or (resume_file.read() if resume_file else None)
     if rule == "must" and run_id is None:
         raise UsageError("resume='must' needs the id= of the run to go on with")
@@ -278,7 +297,15 @@ def _own_run(asked: RunSettings, settings: Settings, given: dict[str, Any], chan
         earlier = find_earlier(settings, run_id, rule)
     identity = _own_identity(run_id or new_id(), asked, settings, earlier)
     config = _Config(merge(earlier.config, given) if earlier else given, frozenset(), changeable)
-    run = _build(identity, settings, connection, config, None, earlier, resume_file)
+    writer = _online_writer(WriterName(identity.id, 1, Writer.new_id()), settings, connection)
+
+    def ended(exit_code: int, error: str, batches: int) -> None:
+        _end_own_run(identity.id, connection, exit_code, error, {writer.name.writer: batches}, settings.finish_seconds)
+        if resume_file:
+            resume_file.ended(identity.id, exit_code)
+
+    folder = _runs(settings) / f"run-{identity.id}"
+    run = _build(identity, config, writer, folder, ended, settings, earlier=earlier)
     journal.append(RunStarted(run=identity.id, body=_body(identity, run.config)))
     connection.script("run_beat", RUN_BEAT_MS, "start", identity.id)
     flusher().keep_alive(identity.id, connection)
@@ -316,25 +343,57 @@ class _Config(NamedTuple):
     changeable: bool
 
 
-def _build(
-    identity: RunIdentity,
-    settings: Settings,
-    connection: Connection,
-    config: _Config,
-    trial: Trial | None,
-    earlier: Earlier | None = None,
-    resume_file: ResumeFile | None = None,
-) -> Run:
-    journal = Journal(connection)
-    claim = trial.claim if trial else None
-    attempt = claim.attempt if claim else 1
-    writer = Writer(
-        journal,
-        WriterName(identity.id, attempt, Writer.new_id(), claim),
+def _online_writer(name: WriterName, settings: Settings, connection: Connection, trial: Trial | None = None) -> Writer:
+    return Writer(
+        Journal(connection),
+        name,
         trial.directory if trial else _spools(settings),
         settings.journal_limit_mb * 1_000_000,
         memory=settings.memory_mb * 1_000_000,
     )
+
+
+def _offline_run(asked: RunSettings, settings: Settings, given: dict[str, Any], changeable: bool) -> Run:
+    rule = resume_rule(asked.resume)
+    identity = _own_identity(asked.run_id or new_id(), asked, settings, None)
+    if rule and asked.run_id:
+        log.warning("offline, what run %s logged before is not looked up; its steps begin at 0", identity.id)
+    record = OfflineRecord(_runs(settings), identity.id)
+    config = _Config(given, frozenset(), changeable)
+    name = WriterName(identity.id, 1, Writer.new_id())
+    writer = OfflineWriter(name, record.folder, settings.memory_mb * 1_000_000)
+
+    def ended(exit_code: int, error: str, batches: int) -> None:
+        record.end(exit_code, error, {name.writer: batches})
+        log.info("run %s is in %s; send it with: besom sync %s", identity.id, record.folder, record.folder)
+
+    run = _build(identity, config, writer, record.folder, ended, settings)
+    run.mode = "offline"
+    record.start(_body(identity, run.config))
+    return run
+
+
+def _disabled_run(asked: RunSettings, settings: Settings, given: dict[str, Any], trial: Trial | None) -> Run:
+    params = trial.claim.params if trial else {}
+    own = _own_identity(f"dummy-{new_id()}", asked, settings, None)
+    identity = replace(own, name=asked.run_name or own.id)
+    return DisabledRun(
+        identity, RunConfig(merge(given, params), frozenset(params)), _runs(settings) / f"run-{own.id}"
+    )  # fmt: skip
+
+
+def _build(
+    identity: RunIdentity,
+    config: _Config,
+    writer: Writer,
+    folder: Path,
+    ended: Callable[[int, str, int], None],
+    settings: Settings,
+    *,
+    trial: Trial | None = None,
+    earlier: Earlier | None = None,
+) -> Run:
+    """The run; `ended` is told its exit code, error and number of batches."""
 
     def config_changed(changed: dict[str, Any]) -> None:
         if writer.set_config(changed):
@@ -343,12 +402,8 @@ def _build(
     def finished(run: Run, exit_code: int, error: str, batches: int) -> None:
         if run in _in_process:
             _in_process.remove(run)
-        if trial is None:
-            _end_own_run(run, connection, exit_code, error, {writer.name.writer: batches}, settings.finish_seconds)
-        if resume_file:
-            resume_file.ended(run.id, exit_code)
+        ended(exit_code, error, batches)
 
-    folder = trial.directory if trial else (settings.dir / "besom-runs" / f"run-{identity.id}")
     run = Run(
         identity, RunConfig(config.values, config.locked, config_changed, changeable=config.changeable), writer,
         trial=trial, directory=folder.absolute(), on_finish=finished,
@@ -359,15 +414,15 @@ def _build(
 
 
 def _end_own_run(
-    run: Run, connection: Connection, exit_code: int, error: str, writers: dict[str, int], patience: float
+    run: str, connection: Connection, exit_code: int, error: str, writers: dict[str, int], patience: float
 ) -> None:
-    flusher().let_go(run.id)
-    ended = RunEnded(run=run.id, exit_code=exit_code, error=error, writers=writers)
+    flusher().let_go(run)
+    ended = RunEnded(run=run, exit_code=exit_code, error=error, writers=writers)
     try:
         Journal(connection).append(ended, patience=patience)
-        connection.script("run_beat", 0, "end", run.id, patience=patience)
+        connection.script("run_beat", 0, "end", run, patience=patience)
     except BesomError as problem:
-        log.warning("run %s: its end could not be recorded: %s", run.id, problem)
+        log.warning("run %s: its end could not be recorded: %s", run, problem)
 
 
 def _body(identity: RunIdentity, config: RunConfig) -> bytes:
@@ -377,6 +432,10 @@ def _body(identity: RunIdentity, config: RunConfig) -> bytes:
         "config": config.as_dict(), "program": Path(sys.argv[0]).name if sys.argv else "", "host": socket.gethostname(),
     }  # fmt: skip
     return bytes(msgpack.packb(told))
+
+
+def _runs(settings: Settings) -> Path:
+    return settings.dir / "besom-runs"
 
 
 def _spools(settings: Settings) -> Path:

@@ -34,7 +34,7 @@ from besom.tracking.trial import Trial
 from besom.tracking.values import KEY_LIMIT, KEYS_LIMIT, logged, utf8
 from besom.tracking.writer import Writer
 
-__all__ = ["ERROR_LINES", "METRICS_KEY", "Run", "RunIdentity", "last_lines"]
+__all__ = ["ERROR_LINES", "METRICS_KEY", "Mode", "Run", "RunIdentity", "last_lines"]
 
 log = logging.getLogger("besom")
 
@@ -44,6 +44,8 @@ METRICS_KEY = "_metrics"
 """Where a run's config keeps what was defined of its metrics; names with _ in front are not the user's."""
 ERROR_LINES = 30
 """Lines of a traceback that are kept."""
+
+Mode = Literal["online", "offline", "disabled"]
 
 _INTERRUPTS: dict[str, type[TrialInterrupted]] = {
     "cancel": TrialCancelled,
@@ -79,6 +81,8 @@ class Run:
         patience: Seconds that `finish` waits for Redis, outside a trial.
         earlier: What the store has of it, when it goes on outside a trial.
     """
+
+    mode: Mode = "online"
 
     def __init__(
         self,
@@ -172,6 +176,16 @@ class Run:
     def attempt(self) -> int:
         """Which execution of its trial this is, from 1."""
         return self.trial.claim.attempt if self.trial else 1
+
+    @property
+    def offline(self) -> bool:
+        """Whether it is recorded in a folder only."""
+        return self.mode == "offline"
+
+    @property
+    def disabled(self) -> bool:
+        """Whether it is recorded nowhere."""
+        return self.mode == "disabled"
 
     @property
     def resumed(self) -> bool:

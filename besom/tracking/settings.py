@@ -10,11 +10,11 @@ import difflib
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from besom.errors import UsageError
 
-__all__ = ["RunSettings", "as_settings", "from_environment", "nearest"]
+__all__ = ["RunSettings", "as_settings", "from_environment", "nearest", "run_mode"]
 
 log = logging.getLogger("besom")
 
@@ -115,6 +115,21 @@ def from_environment() -> RunSettings:
         if text:
             found[name] = text.lower() in _YES if name == "silent" else text
     return RunSettings(**found)
+
+
+def run_mode(written: str | None) -> Literal["online", "offline", "disabled"]:
+    """The mode meant; W&B's older "run" and "dryrun" are online and offline.
+
+    Raises:
+        UsageError: it is none.
+    """
+    known: dict[str, Literal["online", "offline", "disabled"]] = {
+        "online": "online", "offline": "offline", "disabled": "disabled", "run": "online", "dryrun": "offline",
+    }  # fmt: skip
+    mode = known.get(str(written or "online").lower())
+    if mode is None:
+        raise UsageError(f"mode={written!r} cannot be; write 'online', 'offline' or 'disabled'")
+    return mode
 
 
 def nearest(name: str, known: Any, cutoff: float = 0.6) -> str:

@@ -44,7 +44,7 @@ class Writer:
     """One writer of one run.
 
     Args:
-        journal: Where batches go.
+        journal: Where batches go; None for writers that send nothing.
         name: Run, attempt, and the claim of its trial.
         spool_folder: Where batches wait when they cannot be sent.
         journal_limit: Bytes unread above which the journal refuses log batches.
@@ -54,7 +54,7 @@ class Writer:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Journal | None,
         name: WriterName,
         spool_folder: Path,
         journal_limit: int,
@@ -260,6 +260,7 @@ class Writer:
                 self._hold(self._spool.take(1_000_000))
 
     def _send_one(self, seq: int, body: bytes, patience: float) -> str:
+        assert self._journal is not None
         try:
             answer = self._journal.append_batch(
                 self.name.batch(seq, body),

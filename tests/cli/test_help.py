@@ -30,7 +30,7 @@ def test_the_commands() -> None:
     """The verbs of the contract, and no other."""
     assert set(COMMANDS) == {
         "agent", "agents", "best", "cancel", "controller", "demo", "down", "logs", "ls", "pause", "resume", "retry",
-        "rm", "run", "show", "status", "stop", "sweep",
+        "rm", "run", "show", "status", "stop", "sweep", "sync",
     }  # fmt: skip
 
 
