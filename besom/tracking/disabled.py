@@ -20,6 +20,9 @@ class _NoWriter(Writer):
     def __init__(self, run: str) -> None:
         super().__init__(None, WriterName(run, 1, "none"), Path(), 0)
 
+    def in_child(self) -> Writer:
+        return self
+
     def add(self, step: int, row: Mapping[str, Any]) -> bool:
         return False
 

@@ -396,12 +396,10 @@ def _build(
     """The run; `ended` is told its exit code, error and number of batches."""
 
     def config_changed(changed: dict[str, Any]) -> None:
-        if writer.set_config(changed):
-            flusher().wake()
+        run.config_changed(changed)
 
     def finished(run: Run, exit_code: int, error: str, batches: int) -> None:
-        if run in _in_process:
-            _in_process.remove(run)
+        _forget(run)
         ended(exit_code, error, batches)
 
     run = Run(
@@ -450,12 +448,34 @@ def _finish_at_exit() -> None:
 
     @atexit.register
     def finish_all() -> None:
-        if os.getpid() not in _at_exit:
-            return  # a forked child does not end its parent's runs
         uncaught = getattr(sys, "last_value", None) if not in_notebook() else None
         exit_code, error = (1, repr(uncaught)) if uncaught is not None else _exit_of(exits[-1] if exits else None)
         for run in list(_in_process):
             run.finish(exit_code, error=error)
+
+
+def _forget(run: Run, *_: Any) -> None:
+    if run in _in_process:
+        _in_process.remove(run)
+
+
+def _in_child() -> None:
+    """After a fork: the child goes on with its parent's runs, and what it logs is sent before it ends."""
+    for run in _in_process:
+        run.go_on_in_child(_forget)
+    processes = sys.modules.get("multiprocessing.util")
+    if _in_process and processes is not None:  # its children end without atexit; it clears what is registered before
+        processes.register_after_fork(
+            _in_process[-1], lambda _: processes.Finalize(None, _finish_in_child, exitpriority=10)
+        )
+
+
+def _finish_in_child() -> None:
+    for run in list(_in_process):
+        run.finish()
+
+
+os.register_at_fork(after_in_child=_in_child)
 
 
 def _watch_exit() -> list[Any]:

@@ -80,6 +80,12 @@ class OfflineWriter(Writer):
 
     def __init__(self, name: WriterName, folder: Path, memory: int) -> None:
         super().__init__(None, name, folder, 0, memory=memory)
+        self._memory_given = memory
+
+    def in_child(self) -> Writer:
+        """A file of its own for a forked child, beside this one."""
+        self._spool.let_go()
+        return OfflineWriter(self._childs_name(), self._spool.path.parent, self._memory_given)
 
     def close(self, patience: float) -> int:
         """Write everything; how many batches there were."""

@@ -292,6 +292,23 @@ class Run:
             text = "" if isinstance(error, TrialInterrupted) else last_lines("".join(traceback.format_exception(error)))
             self.finish(1, error=text)
 
+    # ---- for init
+
+    def config_changed(self, values: dict[str, Any]) -> None:
+        """The user has changed the config."""
+        if self._writer.set_config(values):
+            flusher().wake()
+
+    def go_on_in_child(self, on_finish: Callable[[Run, int, str, int], None]) -> None:
+        """In a forked child: rows go through a writer of its own, and the child's end is not the run's."""
+        self._lock = threading.RLock()
+        self._row = {}  # an open row is the parent's
+        self._writer = self._writer.in_child()
+        self._on_finish = on_finish
+        if self.trial and self.trial.connection:
+            self.trial.connection = self.trial.connection.renewed()
+        flusher().expect(self._writer)
+
     # ---- inside
 
     def _checked(self, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,6 +92,12 @@ class Spool:
             self._file.close()
             self._file = None
 
+    def let_go(self) -> None:
+        """In a forked child: the file is the parent's, whose lock holds on."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
     def _open(self) -> FileIO:
         private_folder(self.path.parent)
         scratch = self.path.with_suffix(".new")  # nobody finds the file before it is locked

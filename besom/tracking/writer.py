@@ -14,6 +14,7 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,6 +87,18 @@ class Writer:
     def new_id() -> str:
         """A random writer id."""
         return secrets.token_hex(8)
+
+    def in_child(self) -> Writer:
+        """A writer of its own for a forked child; what waits in this one is the parent's to send."""
+        assert self._journal is not None
+        self._spool.let_go()
+        journal = Journal(self._journal.connection.renewed())
+        return Writer(
+            journal, self._childs_name(), self._spool.path.parent, self._limit, self._clock, self._memory * _SHARE
+        )
+
+    def _childs_name(self) -> WriterName:
+        return replace(self.name, writer=self.new_id())
 
     # ---- what the run calls
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,25 @@ def test_limits_of_names_and_steps(run: Run) -> None:
         run.log({"k" * (KEY_LIMIT + 1): 1})
     with pytest.raises(UsageError, match="too large"):
         run.log({"a": 1}, step=2**63)
+
+
+def test_threads_log_at_once(run: Run, desk: Desk) -> None:
+    """Rows of several threads are all kept, each at a step of its own."""
+
+    def work(name: str) -> None:
+        for value in range(200):
+            run.log({name: value})
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    run.finish()
+    rows = desk.rows("r")
+    assert [row["_step"] for row in rows] == list(range(600))
+    for name in "abc":
+        assert [row[name] for row in rows if name in row] == list(range(200))
 
 
 def test_what_has_no_room(run: Run, desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
