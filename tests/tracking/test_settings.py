@@ -11,7 +11,6 @@ from besom.errors import UsageError
 from besom.tracking.settings import RunSettings, as_settings, from_environment, nearest
 
 
-@pytest.mark.parametrize("written", [{"run_tags": "a, b"}, RunSettings(run_tags=["a", "b"])])
 @pytest.mark.parametrize("name", ["disable_git", "disable_code", "disable_stats", "silent"])
 def test_switches_are_true_or_false(name: str) -> None:
     """Anything else is refused with its name and value."""
@@ -21,6 +20,7 @@ def test_switches_are_true_or_false(name: str) -> None:
         RunSettings(**{name: "perhaps"})
 
 
+@pytest.mark.parametrize("written", [{"run_tags": "a, b"}, RunSettings(run_tags=["a", "b"])])
 def test_forms_of_settings(written: Any) -> None:
     """A dict and the object itself; tags are a list or a text with commas."""
     assert as_settings(written).run_tags == ("a", "b")
