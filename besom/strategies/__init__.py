@@ -13,17 +13,19 @@ from besom.strategies.domains import (
     Domain,
     IntUniform,
     LogUniform,
+    QLogUniform,
     QUniform,
     Uniform,
     Value,
 )
 from besom.strategies.grid import Grid
 from besom.strategies.random_search import RandomSearch
-from besom.strategies.space import Dimension, Space
+from besom.strategies.space import Condition, Dimension, Space
 from besom.strategies.strategy import EndedTrial, Params, RunningTrial, Strategy
 
 __all__ = [
     "Categorical",
+    "Condition",
     "Constant",
     "Dimension",
     "Domain",
@@ -31,6 +33,7 @@ __all__ = [
     "IntUniform",
     "LogUniform",
     "Params",
+    "QLogUniform",
     "QUniform",
     "RunningTrial",
     "Space",

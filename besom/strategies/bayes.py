@@ -1,52 +1,83 @@
-"""Bayesian optimization: fit a Gaussian process to what is known, try where it expects the most improvement.
+"""Bayesian optimization: fit what is known, try where the fit expects the most improvement.
 
-The first trials follow a Latin hypercube. Then each suggest fits once; pending trials, and the batch's own
-earlier points, count as if they gave what the fit predicts. No point is ever suggested twice.
+The first trials follow a design. Then each suggestion looks through one of a few models in turn; pending trials, and
+the batch's own earlier points, count as if they gave what the model predicts. No point is ever suggested twice.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from skopt.sampler import Lhs
 from threadpoolctl import ThreadpoolController
 
 from besom.errors import ConfigError
+from besom.strategies.acquisition import log_expected_improvement
+from besom.strategies.candidates import climb, pool
 from besom.strategies.cube import Array, Cube
+from besom.strategies.design import design, design_size
 from besom.strategies.domains import Constant
-from besom.strategies.observations import Observations
+from besom.strategies.feasibility import Feasibility
+from besom.strategies.gaussian_process import Posterior, Prior, most_plausible
+from besom.strategies.observations import History, Observations
+from besom.strategies.output_warp import warp
+from besom.strategies.parzen import parzen_step
 from besom.strategies.space import Space
 from besom.strategies.strategy import Counting, EndedTrial, Params, RunningTrial
-from besom.strategies.surrogate import Surrogate, log_expected_improvement, tame
 
-__all__ = ["Bayes"]
+__all__ = ["Bayes", "Parts"]
 
 _FULL_SIZE = 2000
 """A finite space up to this size is scored whole."""
-_DRAWS, _NEAR, _CENTRES = 1000, 60, 5
-_WIDTHS = (0.2, 0.05, 0.01)
-_REFINEMENTS = (0.05, 0.015, 0.005, 0.0015)
+_ENOUGH = 3
+"""Values that a model needs."""
+_FIRST_FIT = 12
+"""Parameters are fitted to so many trials first, then to twice as many, and so on."""
 
 # BLAS threads fight over the cores that trials need; on matrices this small one thread is also the fastest.
 _blas = ThreadpoolController()
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What the search is made of; benchmarks/ablation.py takes one out at a time."""
+
+    models: tuple[Prior | None, ...] = (
+        Prior(input_warp=False),
+        Prior(input_warp=False, length=-0.2, noise=-3.5, noise_width=1.0),
+        Prior(input_warp=True),
+        Prior(input_warp=False),
+        Prior(input_warp=False, length=-0.2, noise=-3.5, noise_width=1.0),
+        None,
+    )
+    """The models that suggestions take turns with; None is a Parzen step."""
+    warp_outputs: bool = True
+    feasibility: bool = True
+    fitted: int = 150
+    """Observations that the parameters are fitted to."""
+    conditioned: int = 300
+    """Observations that predictions rest on."""
+    refit: int = 20
+    """Parameters are fitted anew when the history has grown by one part in so many."""
+
+
 class Bayes(Counting):
-    """Expected improvement on a Gaussian process, for any mix of domains.
+    """Expected improvement on Gaussian processes, for any mix of domains.
 
     Raises:
         ConfigError: if there is nothing but constants.
     """
 
-    def __init__(self, space: Space, seed: int, goal: str) -> None:
+    def __init__(self, space: Space, seed: int, goal: str, parts: Parts = Parts()) -> None:
         super().__init__()
         if all(isinstance(dimension.domain, Constant) for dimension in space.dimensions):
             raise ConfigError("method: bayes has nothing to search, all parameters are constants; give one a range")
         self._space = space
         self._seed = seed
+        self._parts = parts
         self._cube = Cube(space)
         self._seen = Observations(self._cube, -1.0 if goal == "maximize" else 1.0)
 
@@ -61,9 +92,9 @@ class Bayes(Counting):
         taken = self._seen.tried()
         batch: list[Params] = []
         with _blas.limit(limits=1):
-            model = self._fit() if self._issued + count > len(self._design) else None
+            knowledge = _Knowledge(self._cube, self._seen.history(), self._seen.pending_rows(), self._parts)
             for number in range(self._issued + 1, self._issued + 1 + count):
-                params = self._choose(number, model, taken)
+                params = self._choose(number, knowledge, taken)
                 if params is None:
                     break
                 taken.add(self._space.key(params))
@@ -72,41 +103,29 @@ class Bayes(Counting):
 
     @cached_property
     def _design(self) -> Array:
-        """Rows for the first trials, spread over every dimension."""
-        searched = self._cube.searched
-        rows = np.full((max(4, min(2 * len(searched), 10)), len(self._space.dimensions)), 0.5)
-        if searched:
-            sampler = Lhs(lhs_type="classic", criterion="maximin", iterations=100)
-            seed = random.Random(f"{self._seed}:design").getrandbits(32)
-            rows[:, searched] = sampler.generate([(0.0, 1.0)] * len(searched), len(rows), random_state=seed)
-        return self._cube.snap(rows)
+        return design(self._cube, self._seed)
 
-    def _fit(self) -> Surrogate | None:
-        rows, values = self._seen.fit_rows()
-        if len(values) < 2 or not self._cube.searched:
-            return None
-        model = Surrogate(self._cube.features(rows), tame(values))
-        pending = self._seen.pending_rows()
-        if len(pending):
-            model.believe(self._cube.features(pending))
-        return model
-
-    def _choose(self, number: int, model: Surrogate | None, taken: set[Hashable]) -> Params | None:
+    def _choose(self, number: int, knowledge: _Knowledge, taken: set[Hashable]) -> Params | None:
         size = self._space.size
         if size is not None and len(taken) >= size:
             return None
         source = random.Random(f"{self._seed}:{number}")
         rng = np.random.default_rng(source.getrandbits(128))
-        if number <= len(self._design):
-            rows = np.vstack([self._design[number - 1], self._cube.draw(rng, 20)])
-        elif model is None:
-            rows = self._cube.draw(rng, 20)
+        if number <= design_size(self._cube) or not knowledge.enough:
+            rows = np.vstack([self._design[number - 1 : number], self._cube.draw(rng, 20)])
         else:
-            rows = self._ranked(model, rng)
+            rows = knowledge.ranked(number, rng, self._all_rows)
         params = self._first_new(rows, taken, source.random())
-        if model is not None:
-            model.believe(self._cube.features(self._cube.snap(np.array([self._space.coordinates(params)]))))
+        row = self._cube.row(params)
+        assert row is not None
+        knowledge.pend(row)
         return params
+
+    @cached_property
+    def _all_rows(self) -> Array | None:
+        """Every row of a space small enough to score whole."""
+        size = self._space.size
+        return self._cube.all_rows() if size is not None and size <= _FULL_SIZE else None
 
     def _first_new(self, rows: Iterable[Array], taken: set[Hashable], start: float) -> Params:
         """The first row that is not taken; in a finite space where all are, the next free point from `start` on."""
@@ -116,27 +135,92 @@ class Bayes(Counting):
                 return params
         return next((params for params in self._cube.walk(start) if self._space.key(params) not in taken), params)
 
-    def _ranked(self, model: Surrogate, rng: np.random.Generator) -> Array:
-        """Candidates, the most promising first."""
-        best = model.best()
 
-        def score(rows: Array) -> Array:
-            return log_expected_improvement(*model.predict(self._cube.features(rows)), best)
+class _Knowledge:
+    """What one call to suggest knows: the history, and models of it made when they are asked for."""
 
-        if self._space.size is not None and self._space.size <= _FULL_SIZE:
-            rows = self._cube.all_rows()
-            return rows[np.argsort(-score(rows), kind="stable")]
-        rows = self._candidates(rng)
-        scores = score(rows)
-        for width in _REFINEMENTS:
-            top = rows[np.argsort(-scores, kind="stable")[:_CENTRES]]
-            closer = self._cube.neighbours(rng, top, _NEAR, width)
-            rows, scores = np.vstack([rows, closer]), np.concatenate([scores, score(closer)])
-        return rows[np.argsort(-scores, kind="stable")]
+    def __init__(self, cube: Cube, history: History, pending: Array, parts: Parts) -> None:
+        self._cube, self._history, self._parts = cube, history, parts
+        self._pending = [*pending]
+        self._models: dict[Prior, tuple[Posterior, int]] = {}
+        self.enough = int((~history.failed).sum()) >= _ENOUGH
 
-    def _candidates(self, rng: np.random.Generator) -> Array:
-        """Points from everywhere, and around the best trials."""
-        rows, values = self._seen.fit_rows()
-        centres = rows[np.argsort(values, kind="stable")[:_CENTRES]]
-        near = [self._cube.neighbours(rng, centres, _NEAR, width) for width in _WIDTHS]
-        return np.vstack([self._cube.draw(rng, _DRAWS), *near])
+    def pend(self, row: Array) -> None:
+        """One more point is pending."""
+        self._pending.append(row)
+
+    def ranked(self, number: int, rng: np.random.Generator, all_rows: Array | None) -> Array:
+        """Rows to try as trial `number`, the most promising first."""
+        prior = self._parts.models[number % len(self._parts.models)]
+        rows, values = self._known
+        if prior is None:
+            step = parzen_step(self._cube, rng, rows, values, np.array(self._pending).reshape(-1, rows.shape[1]))
+            return np.vstack([step[None], self.ranked(number + 1, rng, all_rows)[:50]]) if all_rows is not None else np.vstack([step[None], self._cube.draw(rng, 20)])
+        posterior = self._posterior(prior)
+        means = posterior.mean(rows[:, self._searched])
+        best = float(means.min())
+        if self._pending:
+            best = min(best, float(posterior.mean(np.array(self._pending)[:, self._searched]).min()))
+
+        def score(candidates: Array) -> Array:
+            candidates = candidates[:, self._searched]
+            scores = log_expected_improvement(*posterior.predict(candidates), best)
+            if self._feasibility is not None:
+                scores += self._feasibility.log_probability(candidates)
+            return scores
+
+        if all_rows is not None:
+            return all_rows[np.argsort(-score(all_rows), kind="stable")]
+        centres = rows[np.argsort(means, kind="stable")[:8]]
+        return climb(self._cube, rng, pool(self._cube, rng, centres), score)
+
+    @cached_property
+    def _searched(self) -> Array:
+        return self._cube.searched
+
+    @cached_property
+    def _known(self) -> History:
+        """What predictions rest on, values warped."""
+        return self._warped(self._valued.essence(self._parts.conditioned))
+
+    def _warped(self, history: History) -> History:
+        if self._parts.warp_outputs:
+            return History(history.rows, warp(history.values))
+        values = history.values
+        return History(history.rows, (values - values.mean()) / (values.std() or 1.0))
+
+    @cached_property
+    def _valued(self) -> History:
+        return self._history.valued()
+
+    def _theta(self, prior: Prior, n: int) -> Array:
+        """Parameters fitted to the first `n` trials, beginning where the fit to about half of them ended.
+
+        So a fit is a function of the history, and most of its work is remembered from earlier calls.
+        """
+        half = _FIRST_FIT << max(0, (n - 1) // _FIRST_FIT).bit_length() - 1 if n > _FIRST_FIT else 0
+        start = self._theta(prior, half) if half else None
+        fitted = self._warped(self._valued.at(slice(n)).essence(self._parts.fitted))
+        rows = np.ascontiguousarray(fitted.rows[:, self._searched])
+        unordered = self._cube.unordered[self._searched]
+        return most_plausible(prior, rows, fitted.values, unordered, start, 30 if start is None else 12)
+
+    def _posterior(self, prior: Prior) -> Posterior:
+        unordered = self._cube.unordered[self._searched]
+        if prior not in self._models:
+            n = len(self._valued.values)
+            theta = self._theta(prior, n - n % max(1, n // self._parts.refit))
+            rows, values = self._known
+            self._models[prior] = (Posterior(prior, theta, rows[:, self._searched], values, unordered), 0)
+        posterior, believed = self._models[prior]
+        if believed < len(self._pending):
+            posterior.believe(np.array(self._pending[believed:])[:, self._searched])
+            self._models[prior] = (posterior, len(self._pending))
+        return posterior
+
+    @cached_property
+    def _feasibility(self) -> Feasibility | None:
+        if not self._parts.feasibility or not self._history.failed.any():
+            return None
+        tried = self._history.essence(self._parts.conditioned)
+        return Feasibility(np.ascontiguousarray(tried.rows[:, self._searched]), tried.failed, self._cube.unordered[self._searched])
