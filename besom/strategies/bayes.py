@@ -23,8 +23,8 @@ from besom.strategies.domains import Constant
 from besom.strategies.feasibility import Feasibility
 from besom.strategies.gaussian_process import Posterior, Prior, most_plausible
 from besom.strategies.observations import History, Observations
-from besom.strategies.output_warp import warp
-from besom.strategies.parzen import parzen_step
+from besom.strategies.output_warp import standardised, warp
+from besom.strategies.parzen import parzen_candidates
 from besom.strategies.space import Space
 from besom.strategies.strategy import Counting, EndedTrial, Params, RunningTrial
 
@@ -34,6 +34,8 @@ _FULL_SIZE = 2000
 """A finite space up to this size is scored whole."""
 _ENOUGH = 3
 """Values that a model needs."""
+_SETTLED = 0.7
+"""Parameters are fitted to the settled trials alone when they are this share: their fit serves many suggestions."""
 _FIRST_FIT = 12
 """Parameters are fitted to so many trials first, then to twice as many, and so on."""
 
@@ -55,12 +57,14 @@ class Parts:
     )
     """The models that suggestions take turns with; None is a Parzen step."""
     warp_outputs: bool = True
+    worthwhile: tuple[float, ...] = (0.0, 0.01, 0.03)
     feasibility: bool = True
+    redraw: bool = False
     fitted: int = 150
     """Observations that the parameters are fitted to."""
     conditioned: int = 300
     """Observations that predictions rest on."""
-    refit: int = 20
+    refit: int = 12
     """Parameters are fitted anew when the history has grown by one part in so many."""
 
 
@@ -114,7 +118,7 @@ class Bayes(Counting):
         if number <= design_size(self._cube) or not knowledge.enough:
             rows = np.vstack([self._design[number - 1 : number], self._cube.draw(rng, 20)])
         else:
-            rows = knowledge.ranked(number, rng, self._all_rows)
+            rows = np.vstack([knowledge.ranked(number, rng, self._all_rows), self._cube.draw(rng, 20)])
         params = self._first_new(rows, taken, source.random())
         row = self._cube.row(params)
         assert row is not None
@@ -152,15 +156,17 @@ class _Knowledge:
     def ranked(self, number: int, rng: np.random.Generator, all_rows: Array | None) -> Array:
         """Rows to try as trial `number`, the most promising first."""
         prior = self._parts.models[number % len(self._parts.models)]
-        rows, values = self._known
+        rows, values, _ = self._known
         if prior is None:
-            step = parzen_step(self._cube, rng, rows, values, np.array(self._pending).reshape(-1, rows.shape[1]))
-            return np.vstack([step[None], self.ranked(number + 1, rng, all_rows)[:50]]) if all_rows is not None else np.vstack([step[None], self._cube.draw(rng, 20)])
+            pending = np.array(self._pending).reshape(-1, rows.shape[1])
+            return parzen_candidates(self._cube, rng, rows, values, pending)
         posterior = self._posterior(prior)
         means = posterior.mean(rows[:, self._searched])
         best = float(means.min())
         if self._pending:
             best = min(best, float(posterior.mean(np.array(self._pending)[:, self._searched]).min()))
+
+        best -= self._parts.worthwhile[number % len(self._parts.worthwhile)] * self._scale
 
         def score(candidates: Array) -> Array:
             candidates = candidates[:, self._searched]
@@ -172,7 +178,7 @@ class _Knowledge:
         if all_rows is not None:
             return all_rows[np.argsort(-score(all_rows), kind="stable")]
         centres = rows[np.argsort(means, kind="stable")[:8]]
-        return climb(self._cube, rng, pool(self._cube, rng, centres), score)
+        return climb(self._cube, rng, pool(self._cube, rng, np.vstack([centres, rows[np.argsort(means, kind='stable')[8:8+len(rows)//5]]]) if self._parts.redraw else centres, self._parts.redraw), score)
 
     @cached_property
     def _searched(self) -> Array:
@@ -181,13 +187,17 @@ class _Knowledge:
     @cached_property
     def _known(self) -> History:
         """What predictions rest on, values warped."""
-        return self._warped(self._valued.essence(self._parts.conditioned))
+        history = self._valued.essence(self._parts.conditioned)
+        return history._replace(values=warp(history.values, 10)[0])
+
+    @cached_property
+    def _scale(self) -> float:
+        return warp(self._valued.essence(self._parts.conditioned).values, 10)[1]
 
     def _warped(self, history: History) -> History:
         if self._parts.warp_outputs:
-            return History(history.rows, warp(history.values))
-        values = history.values
-        return History(history.rows, (values - values.mean()) / (values.std() or 1.0))
+            return history._replace(values=warp(history.values, 10)[0])
+        return history._replace(values=standardised(history.values))
 
     @cached_property
     def _valued(self) -> History:
@@ -200,17 +210,18 @@ class _Knowledge:
         """
         half = _FIRST_FIT << max(0, (n - 1) // _FIRST_FIT).bit_length() - 1 if n > _FIRST_FIT else 0
         start = self._theta(prior, half) if half else None
-        fitted = self._warped(self._valued.at(slice(n)).essence(self._parts.fitted))
+        fitted = self._warped(self._valued.first(n).essence(self._parts.fitted))
         rows = np.ascontiguousarray(fitted.rows[:, self._searched])
         unordered = self._cube.unordered[self._searched]
-        return most_plausible(prior, rows, fitted.values, unordered, start, 30 if start is None else 12)
+        return most_plausible(prior, rows, fitted.values, unordered, start, 30 if start is None else 10)
 
     def _posterior(self, prior: Prior) -> Posterior:
         unordered = self._cube.unordered[self._searched]
         if prior not in self._models:
-            n = len(self._valued.values)
+            n, settled = len(self._valued.values), self._valued.settled
+            n = settled if settled >= _SETTLED * n else n
             theta = self._theta(prior, n - n % max(1, n // self._parts.refit))
-            rows, values = self._known
+            rows, values, _ = self._known
             self._models[prior] = (Posterior(prior, theta, rows[:, self._searched], values, unordered), 0)
         posterior, believed = self._models[prior]
         if believed < len(self._pending):

@@ -22,10 +22,15 @@ _MOVED = 0.4
 Score = Callable[[Array], Array]
 
 
-def pool(cube: Cube, rng: np.random.Generator, centres: Array) -> Array:
+def pool(cube: Cube, rng: np.random.Generator, centres: Array, redraw: bool=False) -> Array:
     """Rows from all over the space, and as many around the centres, from very near to far."""
     widths = 10.0 ** rng.uniform(-2.5, -0.5, (_NEAR, 1))
-    return np.vstack([cube.draw(rng, _EVERYWHERE), neighbours(cube, rng, centres, _NEAR, widths)])
+    far = cube.draw(rng, _EVERYWHERE)
+    if redraw:
+        d = len(cube.searched)
+        keep = rng.random(far.shape) > rng.uniform(1.0 / d, 3.0 / d, (_EVERYWHERE, 1))
+        far = cube.snap(np.where(keep, centres[rng.integers(len(centres), size=_EVERYWHERE)], far))
+    return np.vstack([far, neighbours(cube, rng, centres, _NEAR, widths)])
 
 
 def climb(cube: Cube, rng: np.random.Generator, rows: Array, score: Score) -> Array:
@@ -41,8 +46,7 @@ def climb(cube: Cube, rng: np.random.Generator, rows: Array, score: Score) -> Ar
 def neighbours(cube: Cube, rng: np.random.Generator, centres: Array, count: int, width: Array) -> Array:
     """Rows near centres drawn at random: some coordinates move, by about `width`, or anywhere where unordered.
 
-    A step is at least about one value of a finite dimension. Outside the cube it is mirrored, or, every second time,
-    stops at the wall, since optima like to lie there.
+    A step is at least about one value of a finite dimension. At the wall it is mirrored.
     """
     rows = centres[rng.integers(len(centres), size=count)]
     searched = cube.searched
@@ -50,10 +54,8 @@ def neighbours(cube: Cube, rng: np.random.Generator, centres: Array, count: int,
     moves[:, searched] = rng.random((count, len(searched))) < max(_MOVED, 2.0 / len(searched))
     moves[np.arange(count), searched[rng.integers(len(searched), size=count)]] = True
     step = np.maximum(width, np.minimum(0.7 * cube.gaps, 0.5))
-    moved = rows + step * rng.standard_normal(rows.shape)
-    mirrored = 1.0 - np.abs(1.0 - np.abs(moved))
-    walled = rng.random(rows.shape) < 0.5
-    moved = np.where(walled, moved, mirrored).clip(0.0, 1.0)
+    moved = np.abs(rows + step * rng.standard_normal(rows.shape))
+    moved = (1.0 - np.abs(1.0 - moved)).clip(0.0, 1.0)
     anywhere = rng.random(rows.shape)
     jumps = cube.unordered & (rng.random(rows.shape) < 0.5)
     moved = np.where(cube.unordered, np.where(jumps, anywhere, rows), moved)

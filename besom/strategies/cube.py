@@ -39,6 +39,7 @@ class Cube:
         self.gaps = np.array([1.0 / domain.size if domain.size else 0.0 for domain in self._domains])
         """Of all dimensions, about how far neighbouring values are apart; 0 where continuous."""
         self._places = [_places(domain) for domain in self._domains]
+        self._edges = [None if places is None else (places[1:] + places[:-1]) / 2 for places in self._places]
         self._conditions = _conditions(space)
 
     def params(self, row: Array) -> Params:
@@ -59,12 +60,14 @@ class Cube:
     def snap(self, rows: Array) -> Array:
         """The rows moved to the nearest points: values of finite dimensions, one half where a condition fails."""
         snapped = rows.copy()
-        for column, places in enumerate(self._places):
+        for column, (places, edges) in enumerate(zip(self._places, self._edges, strict=True)):
             if places is not None:
-                snapped[:, column] = places[_nearest(places, rows[:, column])]
+                snapped[:, column] = places[np.searchsorted(edges, rows[:, column])]
+        if not self._conditions:
+            return snapped
         active = np.ones(rows.shape, dtype=bool)
         for column, parent, allowed in self._conditions:
-            active[:, column] &= active[:, parent] & np.isin(snapped[:, parent], allowed)
+            active[:, column] &= active[:, parent] & (snapped[:, parent, None] == allowed).any(axis=1)
             snapped[~active[:, column], column] = _IDLE_UNORDERED if self.unordered[column] else _IDLE
         return snapped
 
@@ -83,9 +86,9 @@ class Cube:
         return (self.space.point((first + step) % size) for step in range(size))
 
     def _coordinate(self, column: int, place: float) -> float:
-        places, domain = self._places[column], self._domains[column]
-        if places is not None:
-            return (int(_nearest(places, np.array([place]))[0]) + 0.5) / len(places)
+        edges, domain = self._edges[column], self._domains[column]
+        if edges is not None:
+            return (int(np.searchsorted(edges, place)) + 0.5) / (len(edges) + 1)
         return _coordinate_at(domain, place) if domain.size else place
 
 
@@ -106,10 +109,6 @@ def _coordinate_at(domain: Domain, place: float) -> float:
         middle = (low + high) // 2
         low, high = (middle, high) if domain.place(domain.value_at(middle)) <= place else (low, middle)
     return (low + 0.5) / size
-
-
-def _nearest(places: Array, units: Array) -> NDArray[np.int_]:
-    return np.searchsorted((places[1:] + places[:-1]) / 2, units)
 
 
 def _conditions(space: Space) -> list[tuple[int, int, Array]]:

@@ -35,6 +35,9 @@ class Prior:
     noise: float = -7.0
     """Centre of the noise variance; the signal's is about 1."""
     noise_width: float = 2.5
+    mean: float = 1.0
+    """Variance of the value far from all trials, which is 0 for values about standardised. What the trials say of it is
+    weighed by how alike they are, so that a crowd around the best does not make the unknown look good."""
 
     def length_centre(self, columns: int) -> float:
         """Centre of each length scale among so many columns."""
@@ -61,6 +64,7 @@ class _Evidence:
         self._centre = prior.start(len(self._ordered), self._columns)
         self._widths = prior.widths(len(self._ordered), self._columns)
         self._warps = prior.input_warp and len(self._ordered) > 0
+        self._mean = prior.mean
         self._pairs = Pairs.of(rows, unordered)
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
@@ -72,8 +76,8 @@ class _Evidence:
         squared = pairs.distances @ weights
         likeness = matern(squared)
         covariance = np.empty((n, n))
-        covariance[pairs.first, pairs.second] = signal * likeness
-        np.fill_diagonal(covariance, signal + noise + _JITTER)
+        covariance[pairs.first, pairs.second] = signal * likeness + self._mean
+        np.fill_diagonal(covariance, signal + self._mean + noise + _JITTER)
         root, failed = lapack.dpotrf(covariance, lower=1, clean=0, overwrite_a=1)
         if failed:
             return 1e10, np.zeros_like(theta)
@@ -162,6 +166,7 @@ class Posterior:
         self._unordered, self._ordered = unordered, np.flatnonzero(~unordered)
         self._weights = np.exp(-2.0 * theta[:columns])
         self.signal, self.noise = float(np.exp(theta[columns])), float(np.exp(theta[columns + 1]))
+        self._mean = prior.mean
         self._bends = np.split(theta[columns + 2 :], 2) if prior.input_warp else None
         self._rows = self._bent(rows)
         covariance = self._covariance(self._rows, self._rows)
@@ -175,7 +180,7 @@ class Posterior:
         across = self._covariance(self._rows, self._bent(rows))
         mean = self._solved @ across[: self._observed]
         reduced = solve_triangular(self._root, across, lower=True, check_finite=False, overwrite_b=True)
-        variance = self.signal - np.einsum("ij,ij->j", reduced, reduced)
+        variance = self.signal + self._mean - np.einsum("ij,ij->j", reduced, reduced)
         return mean, np.sqrt(np.maximum(variance, 1e-12))
 
     def mean(self, rows: Array) -> Array:
@@ -207,7 +212,7 @@ class Posterior:
         return bent
 
     def _covariance(self, left: Array, right: Array) -> Array:
-        return self.signal * matern(cross_distances(left, right, self._unordered, self._weights))
+        return self.signal * matern(cross_distances(left, right, self._unordered, self._weights)) + self._mean
 
 
 def _root(covariance: Array) -> Array:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from besom.strategies.cube import Array, Cube, Flags
 from besom.strategies.strategy import EndedTrial, RunningTrial
 
 __all__ = ["History", "Observations"]
+
+Positions = NDArray[np.intp]
 
 
 class History(NamedTuple):
@@ -19,6 +23,8 @@ class History(NamedTuple):
 
     rows: Array
     values: Array
+    settled: int
+    """How many of them have lower numbers than any trial that still runs, so no later result comes between them."""
 
     @property
     def failed(self) -> Flags:
@@ -29,9 +35,14 @@ class History(NamedTuple):
         """The trials that gave a value."""
         return self.at(np.flatnonzero(~self.failed))
 
-    def at(self, positions: Array | slice) -> History:
-        """Some of the trials."""
-        return History(self.rows[positions], self.values[positions])
+    def first(self, count: int) -> History:
+        """The first so many trials."""
+        return self.at(np.arange(count))
+
+    def at(self, positions: Positions) -> History:
+        """Some of the trials, given in order."""
+        settled = int(np.searchsorted(positions, self.settled))
+        return History(self.rows[positions], self.values[positions], settled)
 
     def essence(self, limit: int) -> History:
         """At most `limit` trials that tell the most: the best half, the latest quarter, the rest evenly."""
@@ -56,6 +67,7 @@ class Observations:
         self._ended_keys: set[Hashable] = set()
         self._pending_keys: set[Hashable] = set()
         self._pending: list[Array] = []
+        self._oldest: float = math.inf
 
     def add(self, ended: Sequence[EndedTrial]) -> None:
         """Remember trials that ended; a cancelled one says nothing but that its point was tried."""
@@ -69,6 +81,7 @@ class Observations:
 
     def set_pending(self, running: Sequence[RunningTrial]) -> None:
         """Replace what is known of trials that have not ended."""
+        self._oldest = min((trial.number for trial in running), default=math.inf)
         known = [(trial, self._cube.row(trial.params)) for trial in sorted(running, key=lambda trial: trial.number)]
         self._pending_keys = {self._cube.space.key(trial.params) for trial, row in known if row is not None}
         self._pending = [row for _, row in known if row is not None]
@@ -81,7 +94,8 @@ class Observations:
         """All that ended."""
         numbers = sorted(self._ended)
         rows = np.array([self._ended[number][0] for number in numbers]).reshape(-1, len(self._cube.unordered))
-        return History(rows, np.array([self._ended[number][1] for number in numbers]))
+        values = np.array([self._ended[number][1] for number in numbers])
+        return History(rows, values, bisect_left(numbers, self._oldest))
 
     def pending_rows(self) -> Array:
         """Rows of the pending trials, by number."""
