@@ -40,8 +40,8 @@ __all__ = [
 ]
 
 _EDGE = 1e-9
-"""How near to 0 and 1 a law without bounds is asked for its quantile: six deviations of a normal one. Further out floats
-no longer tell coordinates apart."""
+"""How near to 0 and 1 a law without bounds is asked for its quantile: six deviations of a normal one. Further out
+floats no longer tell coordinates apart."""
 
 Value = Any
 """Anything that JSON can say."""
@@ -449,7 +449,7 @@ class Beta(_Unbounded):
 
 @dataclass(frozen=True)
 class Rounded(Continuous):
-    """A multiple of `q`: a value of an unbounded law, rounded; an int when `q` is one. There is no last one to count."""
+    """A multiple of `q`: a value of an unbounded law, rounded; an int when `q` is one. They are not counted."""
 
     law: Normal | LogNormal | Beta
     q: float

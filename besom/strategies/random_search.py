@@ -47,4 +47,4 @@ def draw(space: Space, seed: int, number: int) -> Params:
         params = space.draw([source.random() for _ in space.dimensions])
         if space.allows(params):
             return params
-    raise ConfigError(f"constraints: none of {MAX_DRAWS} points drawn for trial {number} satisfies them; write wider ones")
+    raise ConfigError(f"constraints: none of {MAX_DRAWS} points drawn for trial {number} satisfies them; loosen them")

@@ -7,6 +7,7 @@ the condition does not hold. Knows nothing of how a sweep file is written.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,7 +58,7 @@ class Dimension:
 class Space:
     """All points a sweep may try, constants included.
 
-    Dimensions are kept sorted by name, except that one which stands under a condition comes after those it names.
+    Dimensions are kept sorted by name, but one under conditions comes right after the last one that they name.
 
     Raises:
         ConfigError: if a parameter has no value to choose, or a condition cannot be.
@@ -196,25 +197,29 @@ _ABSENT = ("absent",)
 
 
 def _ordered(dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
-    """By name, but each after those that its conditions name.
+    """By name, but one that stands under conditions right after the last one that they name.
 
     Raises:
         ConfigError: if a condition names no parameter of finitely many values, or one that depends on this one.
     """
-    waiting = sorted(dimensions, key=lambda dimension: (dimension.name, dimension.path))
-    _check_conditions(waiting)
+    by_name = sorted(dimensions, key=lambda dimension: (dimension.name, dimension.path))
+    _check_conditions(by_name)
+    missing = {one.path: {condition.path for condition in one.when} for one in by_name}
+    followers = defaultdict(list)
+    for dimension in reversed(by_name):
+        for path in missing[dimension.path]:
+            followers[path].append(dimension)
     ordered: list[Dimension] = []
-    placed: set[tuple[str, ...]] = set()
-    while waiting:
-        ready = [one for one in waiting if all(condition.path in placed for condition in one.when)]
-        if not ready:
-            names = ", ".join(one.name for one in waiting)
-            raise ConfigError(f"parameters {names}: each is there only where another of them is; remove one condition")
-        # Only the first one: what it makes ready may come before the others by name.
-        taken = ready if not any(one.when for one in waiting) else ready[:1]
-        ordered += taken
-        placed.update(one.path for one in taken)
-        waiting = [one for one in waiting if one.path not in placed]
+    stack = [dimension for dimension in reversed(by_name) if not dimension.when]
+    while stack:
+        ordered.append(dimension := stack.pop())
+        for follower in followers[dimension.path]:
+            missing[follower.path].discard(dimension.path)
+            if not missing[follower.path]:
+                stack.append(follower)
+    if len(ordered) < len(by_name):
+        names = ", ".join(one.name for one in by_name if missing[one.path])
+        raise ConfigError(f"parameters {names}: each is there only where another of them is; remove one condition")
     return tuple(ordered)
 
 
