@@ -10,7 +10,8 @@ from typing import Any
 
 from benchmarks.search import Besom
 from besom.strategies import Space, Strategy
-from besom.strategies.bayes import Bayes, Parts
+from besom.strategies.bayes import Bayes
+from besom.strategies.knowledge import Parts
 from besom.strategies.gaussian_process import Prior
 
 __all__ = ["VARIANTS"]
@@ -25,7 +26,6 @@ def models(**changes: Any):
 VARIANTS = {
     "gls": WHOLE,
     "nogls": replace(WHOLE, models=models(mean=0.0)),
-    "redraw": replace(WHOLE, redraw=True),
     "noxi": replace(WHOLE, worthwhile=(0.0,)),
     "noparzen": replace(WHOLE, models=WHOLE.models[:5]),
 }

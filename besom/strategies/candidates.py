@@ -22,15 +22,10 @@ _MOVED = 0.4
 Score = Callable[[Array], Array]
 
 
-def pool(cube: Cube, rng: np.random.Generator, centres: Array, redraw: bool=False) -> Array:
+def pool(cube: Cube, rng: np.random.Generator, centres: Array) -> Array:
     """Rows from all over the space, and as many around the centres, from very near to far."""
     widths = 10.0 ** rng.uniform(-2.5, -0.5, (_NEAR, 1))
-    far = cube.draw(rng, _EVERYWHERE)
-    if redraw:
-        d = len(cube.searched)
-        keep = rng.random(far.shape) > rng.uniform(1.0 / d, 3.0 / d, (_EVERYWHERE, 1))
-        far = cube.snap(np.where(keep, centres[rng.integers(len(centres), size=_EVERYWHERE)], far))
-    return np.vstack([far, neighbours(cube, rng, centres, _NEAR, widths)])
+    return np.vstack([cube.draw(rng, _EVERYWHERE), neighbours(cube, rng, centres, _NEAR, widths)])
 
 
 def climb(cube: Cube, rng: np.random.Generator, rows: Array, score: Score) -> Array:

@@ -6,7 +6,7 @@ where a condition does not hold, so equal rows are equal points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,14 +76,15 @@ class Cube:
         return self.snap(rng.random((count, len(self._domains))))
 
     def all_rows(self) -> Array:
-        """Rows of every point of a finite space, each once, by index."""
-        return np.array([self.row(self.space.point(index)) for index in range(self.space.size or 0)])
+        """Rows of every point of a finite space that satisfies the constraints, each once, by index."""
+        rows = [row for point in self.space.points() if (row := self.row(point)) is not None]
+        return np.array(rows).reshape(-1, len(self._domains))
 
-    def walk(self, start: float) -> Iterator[Params]:
-        """Every point of a finite space once, by index, beginning at the fraction `start` of them."""
-        size = self.space.size or 0
-        first = int(start * size)
-        return (self.space.point((first + step) % size) for step in range(size))
+    def allowed(self, rows: Array) -> Flags:
+        """Which rows satisfy the space's constraints."""
+        if not self.space.constraints:
+            return np.ones(len(rows), dtype=bool)
+        return np.array([self.space.allows(self.params(row)) for row in rows], dtype=bool)
 
     def _coordinate(self, column: int, place: float) -> float:
         edges, domain = self._edges[column], self._domains[column]

@@ -21,7 +21,9 @@ __all__ = ["Posterior", "Prior", "most_plausible", "plausibility"]
 _JITTER = 1e-8
 _WARP_WIDTH = 0.5
 _LENGTH_BOUND, _WARP_BOUND = (-4.0, 4.0), (-1.6, 1.6)
-_SIGNAL_BOUND, _NOISE_BOUND = (-3.0, 3.0), (-11.0, 1.0)
+_SIGNAL_BOUND, _NOISE_BOUND, _ROUGH_BOUND = (-3.0, 3.0), (-11.0, 1.0), (-11.0, 1.0)
+_ROUGHNESS = 0.15
+"""The length of the rough part, as a share of the smooth part's."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,10 @@ class Prior:
     noise: float = -7.0
     """Centre of the noise variance; the signal's is about 1."""
     noise_width: float = 2.5
+    rough: float = -7.0
+    """Centre of the variance of a rough part, which varies over a fraction of the lengths: what looks like noise from
+    afar and is found again near by."""
+    rough_width: float = 2.5
     mean: float = 1.0
     """Variance of the value far from all trials, which is 0 for values about standardised. What the trials say of it is
     weighed by how alike they are, so that a crowd around the best does not make the unknown look good."""
@@ -44,14 +50,14 @@ class Prior:
         return self.length + 0.35 * float(np.log(columns))
 
     def start(self, ordered: int, columns: int) -> Array:
-        """The centres of all parameters: lengths, signal, noise, and two bends for each ordered column."""
+        """The centres of all parameters: lengths, signal, rough part, noise, and two bends for each ordered column."""
         bends = 2 * ordered if self.input_warp else 0
-        return np.concatenate([np.full(columns, self.length_centre(columns)), [0.0, self.noise], np.zeros(bends)])
+        return np.concatenate([np.full(columns, self.length_centre(columns)), [0.0, self.rough, self.noise], np.zeros(bends)])
 
     def widths(self, ordered: int, columns: int) -> Array:
         """The deviations of all parameters."""
         bends = 2 * ordered if self.input_warp else 0
-        return np.concatenate([np.ones(columns + 1), [self.noise_width], np.full(bends, _WARP_WIDTH)])
+        return np.concatenate([np.ones(columns + 1), [self.rough_width, self.noise_width], np.full(bends, _WARP_WIDTH)])
 
 
 class _Evidence:
@@ -69,15 +75,17 @@ class _Evidence:
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
         columns, n = self._columns, len(self._rows)
-        weights, signal, noise = np.exp(-2.0 * theta[:columns]), np.exp(theta[columns]), np.exp(theta[columns + 1])
+        weights = np.exp(-2.0 * theta[:columns])
+        signal, rough, noise = np.exp(theta[columns : columns + 3])
         pull = (theta - self._centre) / self._widths
         loss, gradient = 0.5 * float(pull @ pull), pull / self._widths
         rows, pairs, slopes = self._warped(theta)
         squared = pairs.distances @ weights
-        likeness = matern(squared)
+        fine = squared / _ROUGHNESS**2
+        likeness, fine_likeness = matern(squared), matern(fine)
         covariance = np.empty((n, n))
-        covariance[pairs.first, pairs.second] = signal * likeness + self._mean
-        np.fill_diagonal(covariance, signal + self._mean + noise + _JITTER)
+        covariance[pairs.first, pairs.second] = signal * likeness + rough * fine_likeness + self._mean
+        np.fill_diagonal(covariance, signal + rough + self._mean + noise + _JITTER)
         root, failed = lapack.dpotrf(covariance, lower=1, clean=0, overwrite_a=1)
         if failed:
             return 1e10, np.zeros_like(theta)
@@ -87,18 +95,19 @@ class _Evidence:
         # d loss / d covariance of each pair, both triangles, and of the diagonal
         pull_pairs = inverse[pairs.first, pairs.second] - solved[pairs.first] * solved[pairs.second]
         pull_diagonal = 0.5 * float(np.diag(inverse).sum() - solved @ solved)
-        by_distance = pull_pairs * signal * matern_slope(squared)
+        by_distance = pull_pairs * (signal * matern_slope(squared) + rough / _ROUGHNESS**2 * matern_slope(fine))
         gradient[:columns] += (by_distance @ pairs.distances) * (-2.0 * weights)
         gradient[columns] += signal * (float(pull_pairs @ likeness) + pull_diagonal)
-        gradient[columns + 1] += noise * pull_diagonal
+        gradient[columns + 1] += rough * (float(pull_pairs @ fine_likeness) + pull_diagonal)
+        gradient[columns + 2] += noise * pull_diagonal
         if slopes is not None:
-            gradient[columns + 2 :] += self._by_bends(rows, pairs, by_distance, weights, slopes)
+            gradient[columns + 3 :] += self._by_bends(rows, pairs, by_distance, weights, slopes)
         return loss, gradient
 
     def _warped(self, theta: Array) -> tuple[Array, Pairs, tuple[Array, Array] | None]:
         if not self._warps:
             return self._rows, self._pairs, None
-        log_a, log_b = np.split(theta[self._columns + 2 :], 2)
+        log_a, log_b = np.split(theta[self._columns + 3 :], 2)
         bent, by_a, by_b = bend_slopes(self._rows[:, self._ordered], log_a, log_b)
         rows, distances = self._rows.copy(), self._pairs.distances
         rows[:, self._ordered] = bent
@@ -143,14 +152,12 @@ def most_plausible(
 
 
 @lru_cache(maxsize=128)
-def _most_plausible(
-    prior: Prior, rows: bytes, values: bytes, unordered: bytes, start: bytes, iterations: int
-) -> Array:
+def _most_plausible(prior: Prior, rows: bytes, values: bytes, unordered: bytes, start: bytes, iterations: int) -> Array:
     flags, observed = np.frombuffer(unordered, dtype=bool), np.frombuffer(values)
     evidence = _Evidence(prior, np.frombuffer(rows).reshape(len(observed), -1), observed, flags)
     ordered, columns = int((~flags).sum()), len(flags)
     bends = 2 * ordered if prior.input_warp else 0
-    bounds = [_LENGTH_BOUND] * columns + [_SIGNAL_BOUND, _NOISE_BOUND] + [_WARP_BOUND] * bends
+    bounds = [_LENGTH_BOUND] * columns + [_SIGNAL_BOUND, _ROUGH_BOUND, _NOISE_BOUND] + [_WARP_BOUND] * bends
     begin = np.frombuffer(start) if start else prior.start(ordered, columns)
     found = minimize(evidence, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations})
     theta: Array = found.x if np.all(np.isfinite(found.x)) else begin.copy()
@@ -165,9 +172,9 @@ class Posterior:
         columns = rows.shape[1]
         self._unordered, self._ordered = unordered, np.flatnonzero(~unordered)
         self._weights = np.exp(-2.0 * theta[:columns])
-        self.signal, self.noise = float(np.exp(theta[columns])), float(np.exp(theta[columns + 1]))
+        self._signal, self._rough, self.noise = (float(part) for part in np.exp(theta[columns : columns + 3]))
         self._mean = prior.mean
-        self._bends = np.split(theta[columns + 2 :], 2) if prior.input_warp else None
+        self._bends = np.split(theta[columns + 3 :], 2) if prior.input_warp else None
         self._rows = self._bent(rows)
         covariance = self._covariance(self._rows, self._rows)
         covariance[np.diag_indices(len(rows))] += self.noise + _JITTER
@@ -180,7 +187,7 @@ class Posterior:
         across = self._covariance(self._rows, self._bent(rows))
         mean = self._solved @ across[: self._observed]
         reduced = solve_triangular(self._root, across, lower=True, check_finite=False, overwrite_b=True)
-        variance = self.signal + self._mean - np.einsum("ij,ij->j", reduced, reduced)
+        variance = self._signal + self._rough + self._mean - np.einsum("ij,ij->j", reduced, reduced)
         return mean, np.sqrt(np.maximum(variance, 1e-12))
 
     def mean(self, rows: Array) -> Array:
@@ -212,7 +219,8 @@ class Posterior:
         return bent
 
     def _covariance(self, left: Array, right: Array) -> Array:
-        return self.signal * matern(cross_distances(left, right, self._unordered, self._weights)) + self._mean
+        squared = cross_distances(left, right, self._unordered, self._weights)
+        return self._signal * matern(squared) + self._rough * matern(squared / _ROUGHNESS**2) + self._mean
 
 
 def _root(covariance: Array) -> Array:

@@ -16,29 +16,30 @@ __all__ = ["standardised", "warp", "yeo_johnson", "yeo_johnson_power"]
 
 _FEW = 8
 """Fewer values say too little of their law to bend them after it."""
+_FIRST = 10
 _POWERS = np.linspace(-4.0, 4.0, 17)
 _BAD = 2.0
 """Times the distance from best to median; what is worse counts by its logarithm."""
 
 
-def warp(values: Array, first: int) -> tuple[Array, float]:
+def warp(values: Array) -> tuple[Array, float]:
     """Lower is better before and after; mean 0 and deviation 1, or zeros when all are equal.
 
-    Also gives how much the distance from the best to the median of the `first` values is, after the warp: the scale
+    Also gives how much the distance from the best to the median of the first ten values is, after the warp: the scale
     of the whole space, when later values crowd around the best. The best becomes 0 and the median 1, the far tail is drawn in logarithmically, and Yeo and Johnson's power of
     greatest likelihood makes the rest about normal.
     """
-    return _warp(values.tobytes(), first)
+    return _warp(values.tobytes())
 
 
 @lru_cache(maxsize=256)
-def _warp(observed: bytes, first: int) -> tuple[Array, float]:
+def _warp(observed: bytes) -> tuple[Array, float]:
     values = np.frombuffer(observed)
     scaled = _scaled(values)
     tame = np.where(scaled > _BAD, _BAD + np.log1p(np.maximum(scaled - _BAD, 0.0)), scaled)
     if len(values) >= _FEW and np.ptp(tame) > 0:
         tame = yeo_johnson(tame, yeo_johnson_power(tame))
-    reference = max(float(np.median(scaled[:first])), 0.0)
+    reference = max(float(np.median(scaled[:_FIRST])), 0.0)
     deviation = float(tame.std())
     return standardised(tame), reference / deviation if deviation > 1e-12 else 0.0
 

@@ -1,0 +1,169 @@
+"""What one call to suggest knows: the history, the points that are pending, and models of both.
+
+Models are made when they are first asked for, and serve the whole batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from besom.strategies.acquisition import log_expected_improvement
+from besom.strategies.candidates import climb, pool
+from besom.strategies.cube import Array, Cube
+from besom.strategies.feasibility import Feasibility
+from besom.strategies.forest import Forest, ForestKind
+from besom.strategies.gaussian_process import Posterior, Prior, most_plausible
+from besom.strategies.observations import History
+from besom.strategies.output_warp import standardised, warp
+from besom.strategies.parzen import parzen_candidates
+
+__all__ = ["Knowledge", "Parts"]
+
+_ENOUGH = 3
+"""Values that a model needs."""
+_CENTRES = 8
+"""The search for candidates begins around so many of the best trials."""
+_FIRST_FIT = 12
+"""Parameters are fitted to so many trials first, then to twice as many, and so on."""
+_FIRST_STEPS, _MORE_STEPS = 30, 10
+"""Steps of the first fit, and of each that begins where another ended."""
+_SETTLED = 0.7
+"""Parameters are fitted to the settled trials alone when they are this share: their fit serves many suggestions."""
+
+_PLAIN = Prior(input_warp=False)
+_SMOOTH = Prior(input_warp=False, length=-0.2, rough=-2.5, rough_width=1.0)
+_BENT = Prior(input_warp=True)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the search is made of; `benchmarks/ablation.py` takes out one at a time."""
+
+    models: tuple[Prior | ForestKind | None, ...] = (_PLAIN, _SMOOTH, _BENT, _PLAIN, _SMOOTH, None)
+    """The models that suggestions take turns with; None is a Parzen step."""
+    worthwhile: tuple[float, ...] = (0.0, 0.01, 0.03)
+    """The gains that suggestions look for, in turn; 1 is from the best trial to the median of the first."""
+    output_warp: bool = True
+    feasibility: bool = True
+    fitted: int = 150
+    """Observations that parameters are fitted to, at most."""
+    conditioned: int = 300
+    """Observations that predictions rest on, at most."""
+    refit: int = 12
+    """Parameters are fitted anew when the history has grown by one part in so many."""
+
+
+class Knowledge:
+    """The history with its models.
+
+    Args:
+        cube: The space.
+        history: The trials that ended.
+        pending: Rows of those that have not, shape (n, dimensions).
+        parts: What the search is made of.
+    """
+
+    def __init__(self, cube: Cube, history: History, pending: Array, parts: Parts) -> None:
+        self._cube, self._history, self._parts = cube, history, parts
+        self._pending = [*pending]
+        self._models: dict[Prior | ForestKind, tuple[Posterior | Forest, int]] = {}
+        self.is_enough = int((~history.failed).sum()) >= _ENOUGH
+        """Whether a model can be made."""
+
+    def pend(self, row: Array) -> None:
+        """One more point is pending."""
+        self._pending.append(row)
+
+    def ranked(self, number: int, rng: np.random.Generator, rows: Array | None = None) -> Array:
+        """Rows to try as trial `number`, the most promising first: of `rows`, or else of what the search comes to."""
+        kind = self._parts.models[number % len(self._parts.models)]
+        if kind is None:
+            known, pending = self._known, np.array(self._pending).reshape(-1, len(self._cube.unordered))
+            return parzen_candidates(self._cube, rng, known.rows, known.values, pending)
+        model = self._model(kind)
+        means = model.mean(self._columns(self._known.rows))
+        goal = float(means.min())
+        if self._pending:
+            goal = min(goal, float(model.mean(self._columns(np.array(self._pending))).min()))
+        goal -= self._parts.worthwhile[number % len(self._parts.worthwhile)] * self._scale
+
+        def score(candidates: Array) -> Array:
+            return self._score(model, goal, candidates)
+
+        if rows is not None:
+            return rows[np.argsort(-score(rows), kind="stable")]
+        centres = self._known.rows[np.argsort(means, kind="stable")[:_CENTRES]]
+        return climb(self._cube, rng, pool(self._cube, rng, centres), score)
+
+    def _score(self, model: Posterior | Forest, goal: float, rows: Array) -> Array:
+        scores = log_expected_improvement(*model.predict(self._columns(rows)), goal)
+        if self._feasibility is not None:
+            scores += self._feasibility.log_probability(self._columns(rows))
+        scores[~self._cube.allowed(rows)] = -np.inf
+        return scores
+
+    def _columns(self, rows: Array) -> Array:
+        """The coordinates that have a choice."""
+        return np.ascontiguousarray(rows[:, self._cube.searched])
+
+    @cached_property
+    def _unordered(self) -> NDArray[np.bool_]:
+        return self._cube.unordered[self._cube.searched]
+
+    @cached_property
+    def _valued(self) -> History:
+        return self._history.valued()
+
+    @cached_property
+    def _known(self) -> History:
+        """What predictions rest on, values warped."""
+        return self._warped(self._valued.essence(self._parts.conditioned))
+
+    @cached_property
+    def _scale(self) -> float:
+        """From the best value to the median of the first, as models see it."""
+        return warp(self._valued.essence(self._parts.conditioned).values)[1]
+
+    def _warped(self, history: History) -> History:
+        values = warp(history.values)[0] if self._parts.output_warp else standardised(history.values)
+        return history._replace(values=values)
+
+    def _model(self, kind: Prior | ForestKind) -> Posterior | Forest:
+        """The model, with all that is pending believed."""
+        model, believed = self._models.get(kind) or (self._made(kind), 0)
+        if believed < len(self._pending):
+            model.believe(self._columns(np.array(self._pending[believed:])))
+        self._models[kind] = (model, len(self._pending))
+        return model
+
+    def _made(self, kind: Prior | ForestKind) -> Posterior | Forest:
+        rows, values = self._columns(self._known.rows), self._known.values
+        if not isinstance(kind, Prior):
+            return Forest(kind, rows, values, self._unordered)
+        n, settled = len(self._valued.values), self._valued.settled
+        n = settled if settled >= _SETTLED * n else n
+        theta = self._theta(kind, n - n % max(1, n // self._parts.refit))
+        return Posterior(kind, theta, rows, values, self._unordered)
+
+    def _theta(self, prior: Prior, n: int) -> Array:
+        """Parameters fitted to the first `n` trials, beginning where the fit to about half of them ended.
+
+        So a fit is a function of the history, and most of its work is remembered from earlier calls.
+        """
+        start = None
+        if n > _FIRST_FIT:
+            start = self._theta(prior, _FIRST_FIT << (((n - 1) // _FIRST_FIT).bit_length() - 1))
+        fitted = self._warped(self._valued.first(n).essence(self._parts.fitted))
+        steps = _FIRST_STEPS if start is None else _MORE_STEPS
+        return most_plausible(prior, self._columns(fitted.rows), fitted.values, self._unordered, start, steps)
+
+    @cached_property
+    def _feasibility(self) -> Feasibility | None:
+        if not self._parts.feasibility or not self._history.failed.any():
+            return None
+        tried = self._history.essence(self._parts.conditioned)
+        return Feasibility(self._columns(tried.rows), tried.failed, self._unordered)
