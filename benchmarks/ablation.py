@@ -17,17 +17,23 @@ from besom.strategies.gaussian_process import Prior
 __all__ = ["VARIANTS"]
 
 WHOLE = Parts()
+_PLAIN, _SMOOTH, _BENT = WHOLE.models[:3]
 
 
 def models(**changes: Any):
     return tuple(None if m is None else replace(m, **changes) for m in WHOLE.models)
 
 
+R = dict(rough=-2.5, rough_width=1.0)
 VARIANTS = {
-    "gls": WHOLE,
-    "nogls": replace(WHOLE, models=models(mean=0.0)),
-    "noxi": replace(WHOLE, worthwhile=(0.0,)),
+    "base": WHOLE,
+    "allrough": replace(WHOLE, models=tuple(m and replace(m, **R) for m in WHOLE.models)),
+    "rough10": replace(WHOLE, models=models(roughness=0.1)),
+    "rough25": replace(WHOLE, models=models(roughness=0.25)),
     "noparzen": replace(WHOLE, models=WHOLE.models[:5]),
+    "noxi": replace(WHOLE, worthwhile=(0.0,)),
+    "onlysmooth": replace(WHOLE, models=(_SMOOTH, _SMOOTH, _SMOOTH, _SMOOTH, _SMOOTH, None)),
+    "norough": replace(WHOLE, models=models(rough=-10.0, rough_width=0.1)),
 }
 
 

@@ -113,7 +113,7 @@ def _coordinate_at(domain: Domain, place: float) -> float:
 
 
 def _conditions(space: Space) -> list[tuple[int, int, Array]]:
-    """For each condition, parents first: the dimension's position, its parent's, and the parent's places that allow it."""
+    """For each condition, parents first: the dimension's position, its parent's, and the places that allow it."""
     positions = {dimension.path: i for i, dimension in enumerate(space.dimensions)}
     found = []
     for i, dimension in enumerate(space.dimensions):

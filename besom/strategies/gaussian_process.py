@@ -22,8 +22,6 @@ _JITTER = 1e-8
 _WARP_WIDTH = 0.5
 _LENGTH_BOUND, _WARP_BOUND = (-4.0, 4.0), (-1.6, 1.6)
 _SIGNAL_BOUND, _NOISE_BOUND, _ROUGH_BOUND = (-3.0, 3.0), (-11.0, 1.0), (-11.0, 1.0)
-_ROUGHNESS = 0.15
-"""The length of the rough part, as a share of the smooth part's."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,8 @@ class Prior:
     """Centre of the variance of a rough part, which varies over a fraction of the lengths: what looks like noise from
     afar and is found again near by."""
     rough_width: float = 2.5
+    roughness: float = 0.15
+    """The lengths of the rough part, as a share of the smooth part's."""
     mean: float = 1.0
     """Variance of the value far from all trials, which is 0 for values about standardised. What the trials say of it is
     weighed by how alike they are, so that a crowd around the best does not make the unknown look good."""
@@ -52,7 +52,9 @@ class Prior:
     def start(self, ordered: int, columns: int) -> Array:
         """The centres of all parameters: lengths, signal, rough part, noise, and two bends for each ordered column."""
         bends = 2 * ordered if self.input_warp else 0
-        return np.concatenate([np.full(columns, self.length_centre(columns)), [0.0, self.rough, self.noise], np.zeros(bends)])
+        return np.concatenate(
+            [np.full(columns, self.length_centre(columns)), [0.0, self.rough, self.noise], np.zeros(bends)]
+        )
 
     def widths(self, ordered: int, columns: int) -> Array:
         """The deviations of all parameters."""
@@ -70,7 +72,7 @@ class _Evidence:
         self._centre = prior.start(len(self._ordered), self._columns)
         self._widths = prior.widths(len(self._ordered), self._columns)
         self._warps = prior.input_warp and len(self._ordered) > 0
-        self._mean = prior.mean
+        self._mean, self._stretch = prior.mean, prior.roughness**-2
         self._pairs = Pairs.of(rows, unordered)
 
     def __call__(self, theta: Array) -> tuple[float, Array]:
@@ -81,7 +83,7 @@ class _Evidence:
         loss, gradient = 0.5 * float(pull @ pull), pull / self._widths
         rows, pairs, slopes = self._warped(theta)
         squared = pairs.distances @ weights
-        fine = squared / _ROUGHNESS**2
+        fine = squared * self._stretch
         likeness, fine_likeness = matern(squared), matern(fine)
         covariance = np.empty((n, n))
         covariance[pairs.first, pairs.second] = signal * likeness + rough * fine_likeness + self._mean
@@ -95,7 +97,7 @@ class _Evidence:
         # d loss / d covariance of each pair, both triangles, and of the diagonal
         pull_pairs = inverse[pairs.first, pairs.second] - solved[pairs.first] * solved[pairs.second]
         pull_diagonal = 0.5 * float(np.diag(inverse).sum() - solved @ solved)
-        by_distance = pull_pairs * (signal * matern_slope(squared) + rough / _ROUGHNESS**2 * matern_slope(fine))
+        by_distance = pull_pairs * (signal * matern_slope(squared) + rough * self._stretch * matern_slope(fine))
         gradient[:columns] += (by_distance @ pairs.distances) * (-2.0 * weights)
         gradient[columns] += signal * (float(pull_pairs @ likeness) + pull_diagonal)
         gradient[columns + 1] += rough * (float(pull_pairs @ fine_likeness) + pull_diagonal)
@@ -173,7 +175,7 @@ class Posterior:
         self._unordered, self._ordered = unordered, np.flatnonzero(~unordered)
         self._weights = np.exp(-2.0 * theta[:columns])
         self._signal, self._rough, self.noise = (float(part) for part in np.exp(theta[columns : columns + 3]))
-        self._mean = prior.mean
+        self._mean, self._stretch = prior.mean, prior.roughness**-2
         self._bends = np.split(theta[columns + 3 :], 2) if prior.input_warp else None
         self._rows = self._bent(rows)
         covariance = self._covariance(self._rows, self._rows)
@@ -220,7 +222,7 @@ class Posterior:
 
     def _covariance(self, left: Array, right: Array) -> Array:
         squared = cross_distances(left, right, self._unordered, self._weights)
-        return self._signal * matern(squared) + self._rough * matern(squared / _ROUGHNESS**2) + self._mean
+        return self._signal * matern(squared) + self._rough * matern(squared * self._stretch) + self._mean
 
 
 def _root(covariance: Array) -> Array:

@@ -17,6 +17,9 @@ __all__ = ["standardised", "warp", "yeo_johnson", "yeo_johnson_power"]
 _FEW = 8
 """Fewer values say too little of their law to bend them after it."""
 _FIRST = 10
+_FOLDED = 0.01
+"""Where the best quarter is so much nearer to the best than the median is, values span orders of magnitude, and are
+taken by their logarithm."""
 _POWERS = np.linspace(-4.0, 4.0, 17)
 _BAD = 2.0
 """Times the distance from best to median; what is worse counts by its logarithm."""
@@ -25,9 +28,9 @@ _BAD = 2.0
 def warp(values: Array) -> tuple[Array, float]:
     """Lower is better before and after; mean 0 and deviation 1, or zeros when all are equal.
 
-    Also gives how much the distance from the best to the median of the first ten values is, after the warp: the scale
-    of the whole space, when later values crowd around the best. The best becomes 0 and the median 1, the far tail is drawn in logarithmically, and Yeo and Johnson's power of
-    greatest likelihood makes the rest about normal.
+    The best becomes 0 and the median 1, the far tail is drawn in logarithmically, and Yeo and Johnson's power of
+    greatest likelihood makes the rest about normal. Also gives how far it is, after the warp, from the best to the
+    median of the first ten values: the scale of the whole space, when later values crowd around the best.
     """
     return _warp(values.tobytes())
 
@@ -82,9 +85,14 @@ def _likelihoods(logs: Array, powers: Array) -> Array:
 
 
 def _scaled(values: Array) -> Array:
+    """The best is 0 and the median 1."""
     largest = float(np.max(np.abs(values)))
     plain = values / largest if largest > 0 else values  # differences of huge values must not overflow
-    best, middle = float(plain.min()), float(np.median(plain))
-    spread = middle - best or float(np.ptp(plain))
-    scaled: Array = (plain - best) / spread if spread > 0 else np.zeros_like(plain)
+    gaps = plain - plain.min()
+    # Judged by the first alone: later ones crowd around the best, whatever the law of the whole.
+    if np.quantile(gaps[:_FIRST], 0.25) < _FOLDED * np.median(gaps[:_FIRST]):
+        gaps = np.log(gaps + np.quantile(gaps[gaps > 0], 0.05))
+        gaps -= gaps.min()
+    spread = float(np.median(gaps)) or float(gaps.max())
+    scaled: Array = gaps / spread if spread > 0 else gaps
     return scaled
