@@ -6,34 +6,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from benchmarks.search import Besom
 from besom.strategies import Space, Strategy
 from besom.strategies.bayes import Bayes
-from besom.strategies.knowledge import Parts
 from besom.strategies.gaussian_process import Prior
+from besom.strategies.knowledge import PLAIN, Parts, Turn
 
 __all__ = ["VARIANTS"]
 
 WHOLE = Parts()
-_PLAIN, _SMOOTH, _BENT = WHOLE.models[:3]
 
 
-def models(**changes: Any):
-    return tuple(None if m is None else replace(m, **changes) for m in WHOLE.models)
+def _turns(**changes: object) -> Parts:
+    """The search with every turn changed."""
+    return replace(WHOLE, turns=tuple(replace(turn, **changes) for turn in WHOLE.turns))
 
 
-R = dict(rough=-2.5, rough_width=1.0)
+def _priors(**changes: object) -> Parts:
+    """The search with the prior of every process changed."""
+    turns = [
+        replace(turn, model=replace(turn.model, **changes)) if isinstance(turn.model, Prior) else turn
+        for turn in WHOLE.turns
+    ]
+    return replace(WHOLE, turns=tuple(turns))
+
+
 VARIANTS = {
-    "base": WHOLE,
-    "allrough": replace(WHOLE, models=tuple(m and replace(m, **R) for m in WHOLE.models)),
-    "rough10": replace(WHOLE, models=models(roughness=0.1)),
-    "rough25": replace(WHOLE, models=models(roughness=0.25)),
-    "noparzen": replace(WHOLE, models=WHOLE.models[:5]),
-    "noxi": replace(WHOLE, worthwhile=(0.0,)),
-    "onlysmooth": replace(WHOLE, models=(_SMOOTH, _SMOOTH, _SMOOTH, _SMOOTH, _SMOOTH, None)),
-    "norough": replace(WHOLE, models=models(rough=-10.0, rough_width=0.1)),
+    "without_rough_part": _priors(rough=-10.0, rough_width=0.1),
+    "without_input_warp": _priors(input_warp=False),
+    "without_output_warp": replace(WHOLE, output_warp=False),
+    "without_gains": _turns(gain=0.0),
+    "without_weighed_mean": _priors(mean=1e-6),
+    "without_parzen_turn": replace(WHOLE, turns=WHOLE.turns[:-1]),
+    "without_turns": replace(WHOLE, turns=(Turn(PLAIN),)),
+    "without_feasibility": replace(WHOLE, feasibility=False),
 }
 
 

@@ -18,13 +18,13 @@ from besom.errors import ConfigError
 from besom.strategies.cube import Array, Cube
 from besom.strategies.design import design, design_size
 from besom.strategies.domains import Constant
-from besom.strategies.knowledge import Knowledge, Parts
+from besom.strategies.knowledge import Knowledge, Parts, Turn
 from besom.strategies.observations import Observations
 from besom.strategies.random_search import draw
 from besom.strategies.space import Space
 from besom.strategies.strategy import Counting, EndedTrial, Params, RunningTrial
 
-__all__ = ["Bayes"]
+__all__ = ["Bayes", "parts_of"]
 
 _FULL_SIZE = 2000
 """A finite space up to this size is scored whole."""
@@ -140,6 +140,21 @@ class Bayes(Counting):
             if self._space.key(params) not in taken:
                 return params
         return None
+
+
+def parts_of(surrogate: str) -> Parts:
+    """The search with Gaussian processes ("gp"), a random forest ("rf") or extremely randomised trees ("et").
+
+    Raises:
+        ConfigError: if it is none of these.
+    """
+    if surrogate == "gp":
+        return _DEFAULT
+    if surrogate == "rf":
+        return Parts(turns=(Turn("rf"), Turn("rf", gain=0.01)))
+    if surrogate == "et":
+        return Parts(turns=(Turn("et"), Turn("et", gain=0.01)))
+    raise ConfigError(f"surrogate is {surrogate!r}; write gp, rf or et")
 
 
 @cache

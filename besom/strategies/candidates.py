@@ -11,10 +11,11 @@ import numpy as np
 
 from besom.strategies.cube import Array, Cube
 
-__all__ = ["climb", "neighbours", "pool"]
+__all__ = ["POOL", "candidates", "neighbours"]
 
-_EVERYWHERE, _NEAR = 500, 500
-_PEAKS, _CLOSER = 12, 150
+POOL = 500
+"""Candidates from everywhere, and as many near the best."""
+_PEAKS = 12
 _WIDTHS = (0.1, 0.05, 0.025)
 _MOVED = 0.4
 """The share of coordinates that a neighbour moves, at least two."""
@@ -22,18 +23,26 @@ _MOVED = 0.4
 Score = Callable[[Array], Array]
 
 
-def pool(cube: Cube, rng: np.random.Generator, centres: Array) -> Array:
-    """Rows from all over the space, and as many around the centres, from very near to far."""
-    widths = 10.0 ** rng.uniform(-2.5, -0.5, (_NEAR, 1))
-    return np.vstack([cube.draw(rng, _EVERYWHERE), neighbours(cube, rng, centres, _NEAR, widths)])
+def candidates(
+    cube: Cube, rng: np.random.Generator, centres: Array, score: Score, count: int = POOL, *, climb: bool = True
+) -> Array:
+    """Rows from all over the space and others around the centres, the highest score first.
 
-
-def climb(cube: Cube, rng: np.random.Generator, rows: Array, score: Score) -> Array:
-    """The rows, and better ones found near the best of them; the highest score first."""
+    Args:
+        cube: The space.
+        rng: Source of the rows.
+        centres: Rows of good trials, shape (n, dimensions).
+        score: How promising rows are.
+        count: How many rows from all over the space, and as many around the centres.
+        climb: Whether to look closer and closer around the best of both. Doubt is greatest in the corners of the cube,
+            so climbing from afar ends there; without it, what comes from afar is somewhere within.
+    """
+    widths = 10.0 ** rng.uniform(-2.5, -0.5, (count, 1))
+    rows = np.vstack([cube.draw(rng, count), neighbours(cube, rng, centres, count, widths)])
     scores = score(rows)
-    for width in _WIDTHS:
+    for width in _WIDTHS if climb else ():
         peaks = np.argsort(-scores, kind="stable")[:_PEAKS]
-        closer = neighbours(cube, rng, rows[peaks], _CLOSER, np.array(width))
+        closer = neighbours(cube, rng, rows[peaks], count // 3, np.array(width))
         rows, scores = np.vstack([rows, closer]), np.concatenate([scores, score(closer)])
     return rows[np.argsort(-scores, kind="stable")]
 

@@ -15,10 +15,11 @@ from besom.strategies.domains import Categorical, Domain, Value
 from besom.strategies.space import Space
 from besom.strategies.strategy import Params
 
-__all__ = ["Array", "Cube", "Flags"]
+__all__ = ["Array", "Cube", "Flags", "Positions"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Positions = NDArray[np.intp]
 
 _LISTED = 4096
 """A finite domain up to this size is kept as a list of its places; a larger one is as good as continuous."""
@@ -38,8 +39,9 @@ class Cube:
         """Of all dimensions, those whose values have no order."""
         self.gaps = np.array([1.0 / domain.size if domain.size else 0.0 for domain in self._domains])
         """Of all dimensions, about how far neighbouring values are apart; 0 where continuous."""
-        self._places = [_places(domain) for domain in self._domains]
-        self._edges = [None if places is None else (places[1:] + places[:-1]) / 2 for places in self._places]
+        listed = [(i, _places(domain)) for i, domain in enumerate(self._domains) if _is_listed(domain)]
+        self._places = dict(listed)
+        self._edges = {i: (places[1:] + places[:-1]) / 2 for i, places in listed}
         self._conditions = _conditions(space)
 
     def params(self, row: Array) -> Params:
@@ -60,9 +62,8 @@ class Cube:
     def snap(self, rows: Array) -> Array:
         """The rows moved to the nearest points: values of finite dimensions, one half where a condition fails."""
         snapped = rows.copy()
-        for column, (places, edges) in enumerate(zip(self._places, self._edges, strict=True)):
-            if places is not None:
-                snapped[:, column] = places[np.searchsorted(edges, rows[:, column])]
+        for column, places in self._places.items():
+            snapped[:, column] = places[np.searchsorted(self._edges[column], rows[:, column])]
         if not self._conditions:
             return snapped
         active = np.ones(rows.shape, dtype=bool)
@@ -87,19 +88,19 @@ class Cube:
         return np.array([self.space.allows(self.params(row)) for row in rows], dtype=bool)
 
     def _coordinate(self, column: int, place: float) -> float:
-        edges, domain = self._edges[column], self._domains[column]
+        edges, domain = self._edges.get(column), self._domains[column]
         if edges is not None:
             return (int(np.searchsorted(edges, place)) + 0.5) / (len(edges) + 1)
         return _coordinate_at(domain, place) if domain.size else place
 
 
-def _places(domain: Domain) -> Array | None:
-    """Where the values of a finite domain lie; None when they are too many to list."""
-    if domain.size is None or domain.size > _LISTED:
-        return None
-    if isinstance(domain, Categorical):
-        return (np.arange(domain.size) + 0.5) / domain.size
-    return np.array([domain.place(domain.value_at(index)) for index in range(domain.size)])
+def _is_listed(domain: Domain) -> bool:
+    return domain.size is not None and domain.size <= _LISTED
+
+
+def _places(domain: Domain) -> Array:
+    """Where the values of a finite domain lie."""
+    return np.array([domain.place(domain.value_at(index)) for index in range(domain.size or 0)])
 
 
 def _coordinate_at(domain: Domain, place: float) -> float:

@@ -17,7 +17,7 @@ _MAX_DIMENSIONS = 20000  # scipy has direction numbers for 21201
 
 def design_size(cube: Cube) -> int:
     """How many trials follow the design before a model may choose."""
-    return max(4, min(len(cube.searched) + 1, 10))
+    return max(4, min(2 * len(cube.searched) + 1, 12))
 
 
 def design(cube: Cube, seed: int) -> Array:

@@ -13,7 +13,7 @@ from besom.strategies.gaussian_process import Posterior, Prior, most_plausible
 
 __all__ = ["Feasibility"]
 
-_PRIOR = Prior(input_warp=False, length=-0.9, noise=-3.0, noise_width=1.0)
+_PRIOR = Prior(input_warp=False, length=-0.9, noise=-5.0, noise_width=0.7)
 
 
 class Feasibility:

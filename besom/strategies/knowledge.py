@@ -7,26 +7,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from besom.strategies.acquisition import log_expected_improvement
-from besom.strategies.candidates import climb, pool
-from besom.strategies.cube import Array, Cube
+from besom.strategies.candidates import POOL, candidates
+from besom.strategies.cube import Array, Cube, Flags
 from besom.strategies.feasibility import Feasibility
-from besom.strategies.forest import Forest, ForestKind
 from besom.strategies.gaussian_process import Posterior, Prior, most_plausible
 from besom.strategies.observations import History
 from besom.strategies.output_warp import standardised, warp
 from besom.strategies.parzen import parzen_candidates
 
-__all__ = ["Knowledge", "Parts"]
+if TYPE_CHECKING:
+    from besom.strategies.forest import Forest, ForestKind
+
+__all__ = ["Knowledge", "Parts", "Turn"]
 
 _ENOUGH = 3
 """Values that a model needs."""
 _CENTRES = 8
 """The search for candidates begins around so many of the best trials."""
+_UNWANTED = 100
+"""Of the failed trials, so many of the latest count as bad points."""
+_LOST = 0.75
+"""The quantile of the values that a failed trial counts as, so that no model sees promise beyond the edge."""
+_WORK, _FEWEST = 60_000, 150
+"""Likenesses to trials that half a pool of candidates costs at most, so that many trials do not make it slow; and the
+least candidates in it."""
 _FIRST_FIT = 12
 """Parameters are fitted to so many trials first, then to twice as many, and so on."""
 _FIRST_STEPS, _MORE_STEPS = 30, 10
@@ -34,19 +43,37 @@ _FIRST_STEPS, _MORE_STEPS = 30, 10
 _SETTLED = 0.7
 """Parameters are fitted to the settled trials alone when they are this share: their fit serves many suggestions."""
 
-_PLAIN = Prior(input_warp=False)
-_SMOOTH = Prior(input_warp=False, length=-0.2, rough=-2.5, rough_width=1.0)
-_BENT = Prior(input_warp=True)
+PLAIN = Prior(input_warp=False)
+ROUGH = Prior(input_warp=False, length=-0.2, rough=-2.5, rough_width=1.0)
+BENT = Prior(input_warp=True)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How one suggestion looks at the history."""
+
+    model: Prior | ForestKind | None
+    """What is fitted; None for a Parzen step."""
+    gain: float = 0.0
+    """The improvement that is worth a trial; 1 is from the best trial to the median of the first. Above 0, it sends
+    the search elsewhere where there is only polish left to gain."""
+    climb: bool = True
+    """Whether candidates are refined; without, the search looks within the space and not in its corners."""
 
 
 @dataclass(frozen=True)
 class Parts:
     """What the search is made of; `benchmarks/ablation.py` takes out one at a time."""
 
-    models: tuple[Prior | ForestKind | None, ...] = (_PLAIN, _SMOOTH, _BENT, _PLAIN, _SMOOTH, None)
-    """The models that suggestions take turns with; None is a Parzen step."""
-    worthwhile: tuple[float, ...] = (0.0, 0.01, 0.03)
-    """The gains that suggestions look for, in turn; 1 is from the best trial to the median of the first."""
+    turns: tuple[Turn, ...] = (
+        Turn(PLAIN),
+        Turn(ROUGH, gain=0.01),
+        Turn(BENT, gain=0.03, climb=False),
+        Turn(PLAIN),
+        Turn(ROUGH, gain=0.01),
+        Turn(None),
+    )
+    """Suggestions take turns, so that one model's error does not lead them all."""
     output_warp: bool = True
     feasibility: bool = True
     fitted: int = 150
@@ -80,24 +107,24 @@ class Knowledge:
 
     def ranked(self, number: int, rng: np.random.Generator, rows: Array | None = None) -> Array:
         """Rows to try as trial `number`, the most promising first: of `rows`, or else of what the search comes to."""
-        kind = self._parts.models[number % len(self._parts.models)]
-        if kind is None:
-            known, pending = self._known, np.array(self._pending).reshape(-1, len(self._cube.unordered))
-            return parzen_candidates(self._cube, rng, known.rows, known.values, pending)
-        model = self._model(kind)
+        turn = self._parts.turns[number % len(self._parts.turns)]
+        if turn.model is None:
+            return parzen_candidates(self._cube, rng, self._known.rows, self._known.values, self._unwanted)
+        model = self._model(turn.model)
         means = model.mean(self._columns(self._known.rows))
         goal = float(means.min())
         if self._pending:
             goal = min(goal, float(model.mean(self._columns(np.array(self._pending))).min()))
-        goal -= self._parts.worthwhile[number % len(self._parts.worthwhile)] * self._scale
+        goal -= turn.gain * self._scale
 
-        def score(candidates: Array) -> Array:
-            return self._score(model, goal, candidates)
+        def score(rows: Array) -> Array:
+            return self._score(model, goal, rows)
 
         if rows is not None:
             return rows[np.argsort(-score(rows), kind="stable")]
         centres = self._known.rows[np.argsort(means, kind="stable")[:_CENTRES]]
-        return climb(self._cube, rng, pool(self._cube, rng, centres), score)
+        count = min(POOL, max(_FEWEST, _WORK // (len(self._known.rows) + len(self._pending))))
+        return candidates(self._cube, rng, centres, score, count, climb=turn.climb)
 
     def _score(self, model: Posterior | Forest, goal: float, rows: Array) -> Array:
         scores = log_expected_improvement(*model.predict(self._columns(rows)), goal)
@@ -111,8 +138,9 @@ class Knowledge:
         return np.ascontiguousarray(rows[:, self._cube.searched])
 
     @cached_property
-    def _unordered(self) -> NDArray[np.bool_]:
-        return self._cube.unordered[self._cube.searched]
+    def _unordered(self) -> Flags:
+        flags: Flags = self._cube.unordered[self._cube.searched]
+        return flags
 
     @cached_property
     def _valued(self) -> History:
@@ -122,6 +150,12 @@ class Knowledge:
     def _known(self) -> History:
         """What predictions rest on, values warped."""
         return self._warped(self._valued.essence(self._parts.conditioned))
+
+    @property
+    def _unwanted(self) -> Array:
+        """Rows where there is nothing to gain: of failed trials, and of pending ones."""
+        pending = np.array(self._pending).reshape(-1, len(self._cube.unordered))
+        return np.vstack([self._history.rows[self._history.failed][-_UNWANTED:], pending])
 
     @cached_property
     def _scale(self) -> float:
@@ -141,8 +175,13 @@ class Knowledge:
         return model
 
     def _made(self, kind: Prior | ForestKind) -> Posterior | Forest:
-        rows, values = self._columns(self._known.rows), self._known.values
+        known, lost = self._known, self._history.rows[self._history.failed][-_UNWANTED:]
+        rows = self._columns(np.vstack([known.rows, lost]))
+        values = np.append(known.values, np.full(len(lost), np.quantile(known.values, _LOST)))
         if not isinstance(kind, Prior):
+            # Here and not above: it brings scikit-optimize along, a second that processes need not wait.
+            from besom.strategies.forest import Forest
+
             return Forest(kind, rows, values, self._unordered)
         n, settled = len(self._valued.values), self._valued.settled
         n = settled if settled >= _SETTLED * n else n

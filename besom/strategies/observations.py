@@ -8,14 +8,11 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from besom.strategies.cube import Array, Cube, Flags
+from besom.strategies.cube import Array, Cube, Flags, Positions
 from besom.strategies.strategy import EndedTrial, RunningTrial
 
 __all__ = ["History", "Observations"]
-
-Positions = NDArray[np.intp]
 
 
 class History(NamedTuple):

@@ -76,12 +76,14 @@ def yeo_johnson_power(values: Array) -> float:
 def _bent(logs: Array, powers: Array) -> Array:
     """The transform with each of the powers, shape (powers, values); `logs` are those of 1 + value."""
     straight = np.where(np.abs(powers) < 1e-9, 1.0, powers)[:, None]
-    return np.where(np.abs(powers[:, None]) < 1e-9, logs, np.expm1(straight * logs) / straight)
+    bent: Array = np.where(np.abs(powers[:, None]) < 1e-9, logs, np.expm1(straight * logs) / straight)
+    return bent
 
 
 def _likelihoods(logs: Array, powers: Array) -> Array:
     variances = np.maximum(np.var(_bent(logs, powers), axis=1), 1e-300)
-    return -0.5 * len(logs) * np.log(variances) + (powers - 1.0) * logs.sum()
+    likelihoods: Array = -0.5 * len(logs) * np.log(variances) + (powers - 1.0) * logs.sum()
+    return likelihoods
 
 
 def _scaled(values: Array) -> Array:
