@@ -18,7 +18,7 @@ from besom.errors import ConfigError
 from besom.strategies.cube import Array, Cube
 from besom.strategies.design import design, design_size
 from besom.strategies.domains import Constant
-from besom.strategies.knowledge import Knowledge, Parts, Turn
+from besom.strategies.knowledge import Knowledge, Parts, forest_parts
 from besom.strategies.observations import Observations
 from besom.strategies.random_search import draw
 from besom.strategies.space import Space
@@ -106,9 +106,9 @@ class Bayes(Counting):
         rng = np.random.default_rng(source.getrandbits(128))
         rows = np.vstack([self._promising(number, knowledge, rng), self._cube.draw(rng, _SPARE)])
         params = self._first_new(rows, taken) or self._any_new(number, source.random(), taken)
-        row = None if params is None else self._cube.row(params)
-        if row is not None:
-            knowledge.pend(row)
+        for row in self._cube.rows([] if params is None else [params]):
+            if row is not None:
+                knowledge.pend(row)
         return params
 
     def _promising(self, number: int, knowledge: Knowledge, rng: np.random.Generator) -> Array:
@@ -151,9 +151,9 @@ def parts_of(surrogate: str) -> Parts:
     if surrogate == "gp":
         return _DEFAULT
     if surrogate == "rf":
-        return Parts(turns=(Turn("rf"), Turn("rf", gain=0.01)))
+        return forest_parts("rf")
     if surrogate == "et":
-        return Parts(turns=(Turn("et"), Turn("et", gain=0.01)))
+        return forest_parts("et")
     raise ConfigError(f"surrogate is {surrogate!r}; write gp, rf or et")
 
 

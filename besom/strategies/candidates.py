@@ -13,7 +13,7 @@ from besom.strategies.cube import Array, Cube
 
 __all__ = ["POOL", "candidates", "neighbours"]
 
-POOL = 500
+POOL = 400
 """Candidates from everywhere, and as many near the best."""
 _PEAKS = 12
 _WIDTHS = (0.1, 0.05, 0.025)

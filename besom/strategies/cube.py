@@ -48,16 +48,12 @@ class Cube:
         """The point as a train function sees it."""
         return self.space.params([self._coordinate(i, float(place)) for i, place in enumerate(row)])
 
-    def row(self, params: Params) -> Array | None:
-        """The point's row; None when it is not of this space."""
-        try:
-            coordinates = self.space.coordinates(params)
-        except (KeyError, TypeError, ValueError):
-            return None
-        pairs = zip(self._domains, coordinates, strict=True)
-        places = [domain.place(domain.from_unit(unit)) for domain, unit in pairs]
-        row: Array = self.snap(np.array([places]))[0]
-        return row
+    def rows(self, points: Sequence[Params]) -> list[Array | None]:
+        """The row of each point; None for one that is not of this space."""
+        coordinates = [self._coordinates(params) for params in points]
+        known = np.array([units for units in coordinates if units is not None]).reshape(-1, len(self._domains))
+        rows = iter(self.snap(self._placed(known)))
+        return [None if units is None else next(rows) for units in coordinates]
 
     def snap(self, rows: Array) -> Array:
         """The rows moved to the nearest points: values of finite dimensions, one half where a condition fails."""
@@ -78,7 +74,7 @@ class Cube:
 
     def all_rows(self) -> Array:
         """Rows of every point of a finite space that satisfies the constraints, each once, by index."""
-        rows = [row for point in self.space.points() if (row := self.row(point)) is not None]
+        rows = [row for row in self.rows(list(self.space.points())) if row is not None]
         return np.array(rows).reshape(-1, len(self._domains))
 
     def allowed(self, rows: Array) -> Flags:
@@ -86,6 +82,24 @@ class Cube:
         if not self.space.constraints:
             return np.ones(len(rows), dtype=bool)
         return np.array([self.space.allows(self.params(row)) for row in rows], dtype=bool)
+
+    def _coordinates(self, params: Params) -> list[float] | None:
+        try:
+            return self.space.coordinates(params)
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _placed(self, coordinates: Array) -> Array:
+        """Places for coordinates; they differ where the domain is finite."""
+        placed = coordinates.copy()
+        for column, domain in enumerate(self._domains):
+            units = coordinates[:, column]
+            if column in self._places:
+                places = self._places[column]
+                placed[:, column] = places[np.minimum(units * len(places), len(places) - 1).astype(int)]
+            elif domain.size is not None:
+                placed[:, column] = [domain.place(domain.from_unit(float(unit))) for unit in units]
+        return placed
 
     def _coordinate(self, column: int, place: float) -> float:
         edges, domain = self._edges.get(column), self._domains[column]

@@ -23,7 +23,7 @@ from besom.strategies.parzen import parzen_candidates
 if TYPE_CHECKING:
     from besom.strategies.forest import Forest, ForestKind
 
-__all__ = ["Knowledge", "Parts", "Turn"]
+__all__ = ["Knowledge", "Parts", "Turn", "forest_parts"]
 
 _ENOUGH = 3
 """Values that a model needs."""
@@ -82,6 +82,11 @@ class Parts:
     """Observations that predictions rest on, at most."""
     refit: int = 12
     """Parameters are fitted anew when the history has grown by one part in so many."""
+
+
+def forest_parts(kind: ForestKind) -> Parts:
+    """The search with a forest in the place of the processes."""
+    return Parts(turns=(Turn(kind), Turn(kind, gain=0.03, climb=False), Turn(None)))
 
 
 class Knowledge:

@@ -68,8 +68,8 @@ class Observations:
 
     def add(self, ended: Sequence[EndedTrial]) -> None:
         """Remember trials that ended; a cancelled one says nothing but that its point was tried."""
-        for trial in ended:
-            row = self._cube.row(trial.params)
+        rows = self._cube.rows([trial.params for trial in ended])
+        for trial, row in zip(ended, rows, strict=True):
             if row is None:
                 continue
             self._ended_keys.add(self._cube.space.key(trial.params))
@@ -79,9 +79,11 @@ class Observations:
     def set_pending(self, running: Sequence[RunningTrial]) -> None:
         """Replace what is known of trials that have not ended."""
         self._oldest = min((trial.number for trial in running), default=math.inf)
-        known = [(trial, self._cube.row(trial.params)) for trial in sorted(running, key=lambda trial: trial.number)]
-        self._pending_keys = {self._cube.space.key(trial.params) for trial, row in known if row is not None}
-        self._pending = [row for _, row in known if row is not None]
+        ordered = [trial.params for trial in sorted(running, key=lambda trial: trial.number)]
+        rows = self._cube.rows(ordered)
+        known = [(params, row) for params, row in zip(ordered, rows, strict=True) if row is not None]
+        self._pending_keys = {self._cube.space.key(params) for params, _ in known}
+        self._pending = [row for _, row in known]
 
     def tried(self) -> set[Hashable]:
         """The keys of all points issued so far, in a set of the caller's own."""
