@@ -34,8 +34,8 @@ __all__ = [
     "sampled_rows",
 ]
 
-LEVELS = (10, 100, 1000)
-"""Points in a bucket of each level."""
+LEVELS = (100, 1000)
+"""Points in a bucket of each level; finer buckets are summed up from the points, which costs as little."""
 
 _IS_SYSTEM = series.c.key.startswith(SYSTEM, autoescape=True)
 _EMPTY = np.empty((0, len(COLUMNS)))
@@ -205,9 +205,9 @@ def _thin_columns(conn: Connection, run: str, names: Collection[str] | None, sam
     if level is None or len(counts) < len(ids) or len({one.key for one in found}) < len(ids):
         return None
     parts = _levelled(conn, ids, level, {(row[0], row[1]) for row in held})
-    if parts is None or any(row[3] == "j" for row in held):
+    if parts is None or any(row[3] in "jJ" for row in held):
         return None
-    mixed = {row[0] for row in held if row[3] == "d"}
+    mixed = {row[0] for row in held if row[3] in "dD"}
     columns: dict[str, Points] = {}
     for one in found:
         curve = _ordered(np.concatenate(parts[one.id]))

@@ -1,7 +1,8 @@
 """Points of one series as arrays, as blobs, and summed up in buckets.
 
 A piece is what rests in one row: kind, steps, values. Kind "d" holds float64, "q" int64, "j" a msgpack list of plain
-values. Steps are int64, or (start, stride) when a chunk's steps are evenly spaced.
+values. Steps are int64, or (start, stride) when they are evenly spaced. Chunks are packed (`pack_piece`), which their
+kinds "D", "Q" and "J" tell.
 Buckets are float64 arrays of shape `(n, 6)`, columns as in `COLUMNS`; values that are not finite count as missing,
 except in `last`.
 Knows nothing of tables.
@@ -9,13 +10,15 @@ Knows nothing of tables.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgpack
 import numpy as np
-import numpy.typing as npt
+
+from besom.tracking.packing import Array, expand_steps, pack_numbers, shorten_steps, unpack_numbers
 
 __all__ = [
     "COLUMNS",
@@ -28,13 +31,13 @@ __all__ = [
     "extend_overview",
     "join",
     "merge",
+    "open_pieces",
     "pack_buckets",
+    "pack_piece",
     "regroup",
     "to_piece",
     "unpack_buckets",
 ]
-
-Array = npt.NDArray[Any]
 
 COLUMNS = ("step", "min", "max", "mean", "last", "count")
 """Last step of the bucket, then its values; count is that of the finite ones."""
@@ -42,6 +45,9 @@ OVERVIEW_POINTS = 400
 """Buckets that an overview has at most, and half of which it has at least."""
 
 _EXACT = 2**53
+_DTYPES = {"d": "<f8", "q": "<i8"}
+_EVEN, _PACKED = b"e", b"p"
+"""First byte of a packed piece's steps: (start, stride), or packed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +62,12 @@ class Piece:
 
     def points(self) -> Points:
         """The points, decoded."""
-        steps = np.frombuffer(self.steps, "<i8")
-        if len(steps) != self.count:
-            start, stride = steps.tolist()
-            steps = start + stride * np.arange(self.count, dtype=np.int64)
+        if self.kind.isupper():
+            return _unpacked(self)
+        steps = expand_steps(self.steps, self.count)
         if self.kind == "j":
             return Points("j", steps, _objects(msgpack.unpackb(self.values, strict_map_key=False)))
-        return Points(self.kind, steps, np.frombuffer(self.values, "<f8" if self.kind == "d" else "<i8"))
+        return Points(self.kind, steps, np.frombuffer(self.values, _DTYPES[self.kind]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +112,48 @@ def encode(values: Sequence[Any]) -> tuple[str, bytes]:
 
 def to_piece(position: int, points: Points) -> Piece:
     """The points as a row, evenly spaced steps shortened."""
-    steps = points.steps
-    strides = np.diff(steps)
-    even = len(steps) > 2 and bool((strides == strides[0]).all())
-    kept = np.array([steps[0], strides[0]]) if even else steps
+    return Piece(position, len(points), points.kind, _kept_steps(points), _kept_values(points))
+
+
+def pack_piece(position: int, points: Points) -> Piece:
+    """`to_piece` compressed, for a chunk."""
+    kept = _kept_steps(points)
+    steps = _EVEN + kept if len(kept) != 8 * len(points) else _PACKED + pack_numbers(points.steps)
+    values = zlib.compress(_kept_values(points), 1) if points.kind == "j" else pack_numbers(points.values)
+    return Piece(position, len(points), points.kind.upper(), steps, values)
+
+
+def _kept_steps(points: Points) -> bytes:
+    return shorten_steps(points.steps.astype("<i8", copy=False).tobytes())
+
+
+def _kept_values(points: Points) -> bytes:
     if points.kind == "j":
-        values = bytes(msgpack.packb(points.values.tolist()))
-    else:
-        values = points.values.astype("<f8" if points.kind == "d" else "<i8", copy=False).tobytes()
-    return Piece(position, len(points), points.kind, kept.astype("<i8", copy=False).tobytes(), values)
+        return bytes(msgpack.packb(points.values.tolist()))
+    return points.values.astype(_DTYPES[points.kind], copy=False).tobytes()
+
+
+def _unpacked(piece: Piece) -> Points:
+    kind, rest = piece.kind.lower(), piece.steps[1:]
+    steps = expand_steps(rest, piece.count) if piece.steps.startswith(_EVEN) else unpack_numbers(rest, "<i8")
+    if kind == "j":
+        return Points("j", steps, _objects(msgpack.unpackb(zlib.decompress(piece.values), strict_map_key=False)))
+    return Points(kind, steps, unpack_numbers(piece.values, _DTYPES[kind]))
+
+
+def open_pieces(pieces: Sequence[Piece]) -> Points:
+    """The points of some pieces of one series, one after another."""
+    kind = pieces[0].kind if pieces else ""
+    if len(pieces) == 1 or kind not in _DTYPES or any(piece.kind != kind for piece in pieces):
+        return join([piece.points() for piece in pieces])
+    values = np.frombuffer(b"".join([piece.values for piece in pieces]), _DTYPES[kind])
+    if any(len(piece.steps) != 16 or piece.count == 2 for piece in pieces):
+        return Points(kind, np.concatenate([expand_steps(piece.steps, piece.count) for piece in pieces]), values)
+    starts, strides = np.frombuffer(b"".join([piece.steps for piece in pieces]), "<i8").reshape(-1, 2).T
+    counts = np.array([piece.count for piece in pieces])
+    before = np.cumsum(counts) - counts
+    places = np.arange(len(values)) - np.repeat(before, counts)
+    return Points(kind, np.repeat(starts, counts) + places * np.repeat(strides, counts), values)
 
 
 def join(parts: Sequence[Points]) -> Points:

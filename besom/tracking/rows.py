@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Dialect, Table, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-__all__ = ["Kept", "Row", "insert_into", "pieces_of", "save"]
+__all__ = ["Kept", "Row", "Statement", "Values", "add_rows", "insert_into", "pieces_of", "save"]
 
 Row = dict[str, Any]
+Values = tuple[Any, ...]
 _Item = TypeVar("_Item")
 
 _AT_ONCE = 500
@@ -29,24 +30,49 @@ def insert_into(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert
 
 
 @cache
-def _upsert(dialect: Dialect, table: Table) -> tuple[str, tuple[str, ...] | None]:
-    """The statement as the driver takes it, and the order of its values; None when they go by name."""
+def _upsert(dialect: Dialect, table: Table) -> Statement:
     statement = insert_into(dialect.name, table)
     keys = [column.name for column in table.primary_key]
     others = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    whole = statement.on_conflict_do_update(index_elements=keys, set_=others)
-    compiled = whole.compile(dialect=dialect, column_keys=[column.name for column in table.columns])
-    return str(compiled), tuple(compiled.positiontup) if compiled.positiontup else None
+    return Statement(dialect, table, statement.on_conflict_do_update(index_elements=keys, set_=others))
 
 
-def save(conn: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert whole rows, or replace those with the same key.
+@cache
+def _plain_insert(dialect: Dialect, table: Table) -> Statement:
+    return Statement(dialect, table, insert_into(dialect.name, table))
 
-    Straight to the driver: SQLAlchemy's own handling of the values costs more than SQLite's writing of them.
+
+class Statement:
+    """An INSERT of whole rows, written once in the driver's words.
+
+    SQLAlchemy's own handling of the values costs more than SQLite's writing of them.
     """
-    if rows:
-        text, names = _upsert(conn.dialect, table)
-        conn.exec_driver_sql(text, [itemgetter(*names)(row) for row in rows] if names else list(rows))
+
+    def __init__(self, dialect: Dialect, table: Table, statement: sqlite.Insert | postgresql.Insert) -> None:
+        names = [column.name for column in table.columns]
+        compiled = statement.compile(dialect=dialect, column_keys=names)
+        self._text, self._names = str(compiled), names
+        self._by_place = compiled.positiontup == names
+
+    def run(self, conn: Connection, rows: Sequence[Values]) -> None:
+        """Insert rows whose values stand in the order of the table's columns."""
+        if not rows:
+            return
+        if self._by_place:
+            conn.exec_driver_sql(self._text, list(rows))
+        else:
+            conn.exec_driver_sql(self._text, [dict(zip(self._names, row, strict=True)) for row in rows])
+
+
+def add_rows(conn: Connection, table: Table, rows: Sequence[Values]) -> None:
+    """Insert new rows, values in the order of the table's columns."""
+    _plain_insert(conn.dialect, table).run(conn, rows)
+
+
+def save(conn: Connection, table: Table, rows: Iterable[Row]) -> None:
+    """Insert whole rows, or replace those with the same key."""
+    values = itemgetter(*(column.name for column in table.columns))
+    _upsert(conn.dialect, table).run(conn, [values(row) for row in rows])
 
 
 def pieces_of(items: Iterable[_Item], size: int = _AT_ONCE) -> Iterator[list[_Item]]:
