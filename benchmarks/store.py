@@ -44,8 +44,8 @@ from besom.messages import (
     read_events,
 )
 from besom.settings import read_settings
-from besom.tracking import history
 from besom.tracking.api import Api
+from besom.tracking.overviews import overviews
 from besom.tracking.recorder import Recorder
 from besom.tracking.store import Store
 from tests.postgres_server import PostgresServer
@@ -214,14 +214,14 @@ def read_besom(measured: Measured, store: Store, runs: list[str], options: argpa
     some = [api.run(run) for run in random.Random(0).sample(runs, 16)]
     long = api.run(LONG)
 
-    def overviews(_: int) -> int:
+    def sweep_page(_: int) -> int:
         with store.read() as conn:
-            return sum(map(len, history.overviews(conn, runs, METRIC, 200).values()))
+            return sum(map(len, overviews(conn, runs, METRIC, 200).values()))
 
     points = min(1000, options.steps)
     measured.read("chart", lambda turn: len(some[turn].history(points, keys=[METRIC], pandas=False)), points)
     measured.read("last", lambda _: len(api.ask("summaries", run_ids=runs)), len(runs))
-    measured.read("overview", overviews, 200 * len(runs))
+    measured.read("overview", sweep_page, 200 * len(runs))
     measured.read("long", lambda _: len(long.history(1000, keys=[METRIC], pandas=False)), 1000)
     measured.read("curve", lambda _: len(api.ask("curve", run=LONG, key=METRIC, points=1000)), 1000)
     api.close()

@@ -14,8 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
-from besom.tracking.history import LEVELS, read_pieces
+from besom.tracking.history import LEVELS
 from besom.tracking.packing import shorten_steps
+from besom.tracking.parts import read_pieces
 from besom.tracking.points import (
     Array,
     Points,

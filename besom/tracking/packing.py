@@ -8,12 +8,13 @@ from __future__ import annotations
 import struct
 import zlib
 from array import array
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["expand_steps", "pack_numbers", "shorten_steps", "unpack_numbers"]
+__all__ = ["Array", "expand_many", "expand_steps", "pack_numbers", "places_within", "shorten_steps", "unpack_numbers"]
 
 Array = npt.NDArray[Any]
 
@@ -58,3 +59,25 @@ def expand_steps(steps: bytes, count: int) -> Array:
     start, stride = _TWO.unpack(steps)
     expanded: Array = start + stride * np.arange(count, dtype=np.int64)
     return expanded
+
+
+def expand_many(some: Sequence[bytes], counts: Sequence[int]) -> Array:
+    """`expand_steps` of each, one after another."""
+    sizes = np.array(counts, np.int64)
+    explicit = np.array([len(steps) for steps in some]) == 8 * sizes
+    if explicit.all():
+        return np.frombuffer(b"".join(some), "<i8")
+    even = [steps for steps, is_explicit in zip(some, explicit.tolist(), strict=True) if not is_explicit]
+    starts, strides = np.zeros((2, len(some)), np.int64)
+    starts[~explicit], strides[~explicit] = np.frombuffer(b"".join(even), "<i8").reshape(-1, 2).T
+    steps: Array = np.repeat(starts, sizes) + places_within(sizes) * np.repeat(strides, sizes)
+    if explicit.any():
+        listed = [steps for steps, is_explicit in zip(some, explicit.tolist(), strict=True) if is_explicit]
+        steps[np.repeat(explicit, sizes)] = np.frombuffer(b"".join(listed), "<i8")
+    return steps
+
+
+def places_within(counts: Array) -> Array:
+    """0, 1, 2 ... anew for each of `counts`."""
+    places: Array = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return places

@@ -5,16 +5,17 @@ Reads and writes: any table of `schema.py` through a connection of the caller.  
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Dialect, Table, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Connection, Dialect, Select, Table, func, literal, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-__all__ = ["Kept", "Row", "Statement", "Values", "add_rows", "insert_into", "pieces_of", "save"]
+__all__ = ["Kept", "Row", "Statement", "Values", "add_rows", "among", "fetch", "insert_into", "pieces_of", "save"]
 
 Row = dict[str, Any]
 Values = tuple[Any, ...]
@@ -73,6 +74,26 @@ def save(conn: Connection, table: Table, rows: Iterable[Row]) -> None:
     """Insert whole rows, or replace those with the same key."""
     values = itemgetter(*(column.name for column in table.columns))
     _upsert(conn.dialect, table).run(conn, [values(row) for row in rows])
+
+
+def among(conn: Connection, column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """`column IN values` for any number of values, with a text that is the same however many there are.
+
+    A list is one value for the database, so that SQLAlchemy has nothing to do for each of them.
+    """
+    if conn.dialect.name == "postgresql":
+        return column == func.any(literal(list(values), ARRAY(column.type)))
+    rows = func.json_each(json.dumps(list(values))).table_valued("value")
+    return column.in_(select(rows.c.value))
+
+
+def fetch(conn: Connection, query: Select[Any]) -> list[Values]:
+    """All rows as the driver gives them, for columns of numbers, texts and bytes: these need no conversion."""
+    result = conn.execute(query)
+    try:
+        return list(result.cursor.fetchall()) if result.cursor is not None else []
+    finally:
+        result.close()
 
 
 def pieces_of(items: Iterable[_Item], size: int = _AT_ONCE) -> Iterator[list[_Item]]:
