@@ -28,7 +28,7 @@ from besom.tracking.points import (
     to_piece,
     unpack_buckets,
 )
-from besom.tracking.rows import Row, add_rows, pieces_of, save
+from besom.tracking.rows import Row, add_rows, among, fetch, pieces_of, save
 from besom.tracking.schema import chunks, levels, overview, series, tail
 
 __all__ = ["CHUNK_POINTS", "Appender", "Column"]
@@ -168,7 +168,8 @@ class _Sealing:
     def _views_of(self, long: list[_Open]) -> dict[int, _View]:
         """The overviews of long series; a new one begins with the chunks that are there."""
         ids = [one.id for one in long]
-        held = self._conn.execute(select(overview).where(overview.c.series.in_(ids)))
+        query = select(overview.c.series, overview.c["count"], overview.c.blob)
+        held = fetch(self._conn, query.where(among(self._conn, overview.c.series, ids))) if ids else []
         views: dict[int, _View] = {number: (count, unpack_buckets(blob)) for number, count, blob in held}
         earlier = read_pieces(self._conn, chunks, [number for number in ids if number not in views])
         for number in ids:
@@ -204,7 +205,7 @@ class _Sealing:
 
     def _write(self) -> None:
         if self._gone:
-            self._conn.execute(delete(tail).where(tail.c.series.in_(self._gone)))
+            self._conn.execute(delete(tail).where(among(self._conn, tail.c.series, self._gone)))
         for table in (tail, chunks, levels):
             add_rows(self._conn, table, self._rows[table.name])
         save(self._conn, overview, self._overviews)
