@@ -4,6 +4,7 @@ BesomError
 ├── UsageError              the caller wrote something that cannot be
 │   ├── ConfigError         a sweep config, a setting or a run's config
 │   └── FinishedRun         a run was used after its end
+├── BlobRefused             a blob's bytes are not what its name says, or too many
 ├── NotFound                no sweep, trial or run has this id
 ├── Unreachable             Redis, the service or the store does not answer
 ├── StoreError              the store's database refuses
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 __all__ = [
     "BesomError",
+    "BlobRefused",
     "ConfigError",
     "Fenced",
     "FinishedRun",
@@ -54,6 +56,10 @@ class FinishedRun(UsageError):
     def __init__(self, run_id: str, call: str) -> None:
         super().__init__(f"run {run_id} is finished, so {call} was not recorded; start another with besom.init()")
         self.run_id = run_id
+
+
+class BlobRefused(BesomError):
+    """A blob that is not what its name says, or larger than its place takes."""
 
 
 class NotFound(BesomError):

@@ -23,6 +23,7 @@ from besom.broker.connection import Connection
 from besom.broker.journal import Entry, Journal
 from besom.broker.lead import Lead
 from besom.broker.ledger import Ledger, Retry
+from besom.broker.parcels import Parcels
 from besom.broker.turns import Turns
 from besom.controller.owed import Owed
 from besom.controller.planner import Planner
@@ -34,6 +35,7 @@ from besom.failpoint import failpoint
 from besom.messages import Batch, Event, Unreadable, read_events, run_id_of
 from besom.settings import Settings
 from besom.strategies import Params
+from besom.tracking.blobs.ways import RESERVE_BYTES, kept_at, published
 from besom.tracking.outcomes import (
     Outcome,
     RunClosed,
@@ -46,6 +48,7 @@ from besom.tracking.outcomes import (
     TrialTaken,
 )
 from besom.tracking.reader import last_id
+from besom.tracking.receiver import Receiver
 from besom.tracking.recorder import Recorder
 from besom.tracking.store import Store, get_meta, set_meta
 
@@ -92,8 +95,10 @@ class Controller:
         self.recorder = Recorder()
         self.plans: dict[str, SweepPlan] = {}
         self.slots = Slots(self.ledger, Turns(connection))
-        published = {"host": socket.gethostname(), "pid": os.getpid(), "store": store.url, "store_id": store.id}
-        self._lead = Lead(connection, settings.controller_lease_seconds, {**published, **(info or {})})
+        place = kept_at(settings, reserve=RESERVE_BYTES)
+        self.receiver = Receiver(Parcels(_reading(connection)), place)
+        told = {"host": socket.gethostname(), "pid": os.getpid(), "store": store.url, "store_id": store.id}
+        self._lead = Lead(connection, settings.controller_lease_seconds, {**told, **published(place), **(info or {})})
         self._reader = Journal(_reading(connection))
         self._clock = clock
         self._last = "0-0"
@@ -106,6 +111,8 @@ class Controller:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; what fails is logged and tried again, the rest goes on."""
+        arguments = (stop, lambda: self._epoch)
+        threading.Thread(target=self.receiver.run, args=arguments, name="besom-receiver", daemon=True).start()
         while not stop.is_set():
             try:
                 self.step()

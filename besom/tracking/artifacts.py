@@ -19,10 +19,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlparse
 
-from besom.errors import FinishedRun, NotFound, Unreachable, UsageError
+from besom.errors import BesomError, FinishedRun, NotFound, Unreachable, UsageError
 from besom.messages import ArtifactLogged
-from besom.settings import Settings, read_settings
-from besom.tracking.blobs import Blobs, sha256_of
+from besom.settings import read_settings
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.outbox import Outbox
+from besom.tracking.blobs.place import sha256_of
+from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.media.media import Media, to_json
 from besom.tracking.values import plain, utf8
 
@@ -39,6 +42,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _ALIAS: Final = re.compile(r"[^/:\s\x00-\x1f]{1,128}")
 _VERSION: Final = re.compile(r"v\d+")
 _FORMAT: Final = 1
+_WAIT_SECONDS: Final = 60.0
 METADATA_LIMIT: Final = 1_000_000
 """Characters of an artifact's metadata as JSON."""
 
@@ -80,7 +84,7 @@ class Artifact:
         self.type, self.description = type, description or ""
         self.metadata: dict[str, Any] = plain(dict(metadata or {}), "metadata")
         """Plain values; may be changed until it is logged."""
-        self.blobs = Blobs.of(read_settings())
+        self.blobs = blobs_of(read_settings())
         """Where its files are."""
         self.aliases: list[str] = []
         self.entity = self.project = ""
@@ -274,6 +278,7 @@ class Artifact:
 
         if self._version or not self.project:
             return self
+        self.blobs.settle(_WAIT_SECONDS if timeout is None else timeout)
         api = Api()
         try:
             row = api.ask("artifact", name=self._name, project=self.project, entity=self.entity, digest=self.digest)
@@ -293,7 +298,7 @@ class Artifact:
         try:
             sha256 = self.blobs.put(content)
             size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        except (OSError, Unreachable) as error:
+        except (OSError, BesomError) as error:
             log.warning("artifact %s: %s cannot be kept: %s", self._name, name, error)
             self._lost.append(name)
             return None
@@ -359,17 +364,20 @@ def log_artifact(
         return artifact
     try:
         artifact._digest = artifact.blobs.put(artifact._manifest())
-    except (OSError, Unreachable) as error:
+    except (OSError, BesomError) as error:
         log.error("artifact %s is not recorded: %s", artifact.name, error)
         return artifact
     artifact.entity, artifact.project = run.entity, run.project
-    run.tell(
-        ArtifactLogged(
-            run=run.id, entity=run.entity, project=run.project, name=artifact._name, type=artifact.type,
-            description=utf8(artifact.description), metadata=metadata, digest=artifact._digest,
-            size=artifact.size, files=artifact.file_count, aliases=names,
-        )
+    event = ArtifactLogged(
+        run=run.id, entity=run.entity, project=run.project, name=artifact._name, type=artifact.type,
+        description=utf8(artifact.description), metadata=metadata, digest=artifact._digest,
+        size=artifact.size, files=artifact.file_count, aliases=names,
     )  # fmt: skip
+    place = artifact.blobs.place
+    if isinstance(place, Outbox):  # a version that can be seen can be downloaded
+        place.tell(event, {artifact._digest, *(entry.sha256 for entry in artifact._entries.values())})
+    else:
+        run.tell(event)
     return artifact
 
 
@@ -388,7 +396,7 @@ def use_artifact(run: Run, artifact_or_name: Artifact | str, type: str | None = 
         api.close()
 
 
-def find_artifact(api: Api, path: str, type: str | None, settings: Settings) -> Artifact:
+def find_artifact(api: Api, path: str, type: str | None) -> Artifact:
     """`Api.artifact`."""
     *where, last = str(path).split("/")
     name, _, alias = last.partition(":")
@@ -405,7 +413,7 @@ def find_artifact(api: Api, path: str, type: str | None, settings: Settings) -> 
         raise NotFound("artifact", str(path), api.where)
     if type is not None and row["type"] != type:
         raise UsageError(f"artifact {path} is of type {row['type']!r}, not {type!r}")
-    return _recorded(row, Blobs.of(settings))
+    return _recorded(row, api.blobs)
 
 
 def _recorded(row: Mapping[str, Any], blobs: Blobs) -> Artifact:

@@ -30,7 +30,8 @@ from besom.errors import (
 from besom.messages import Event
 from besom.settings import read_settings
 from besom.tracking.artifacts import Artifact, log_artifact, use_artifact
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.config import RunConfig
 from besom.tracking.flusher import flusher
 from besom.tracking.media.media import Media
@@ -220,7 +221,7 @@ class Run:
     @cached_property
     def blobs(self) -> Blobs:
         """Where its media and artifacts go."""
-        return Blobs.of(read_settings())
+        return blobs_of(read_settings())
 
     # ---- artifacts
 
@@ -279,6 +280,7 @@ class Run:
         flusher().remove(self._writer)
         batches = self._writer.close(self.trial.patience if self.trial else self._patience)
         self._tell_rest(self.trial.patience if self.trial else self._patience)
+        self._settle_blobs()
         for event in self._untold:
             log.error("run %s: Redis is away, so this is not recorded: %r", self.id, event)
         if self.trial:
@@ -306,6 +308,15 @@ class Run:
                 del self._untold[0]
         except Unreachable as error:
             log.warning("%s; what run %s recorded is told later", error, self.id)
+
+    def _settle_blobs(self) -> None:
+        try:
+            left = self.blobs.settle(self._patience)
+        except BesomError as error:
+            log.warning("run %s: %s", self.id, error)
+            return
+        if left:
+            log.warning("run %s: %d files have not arrived yet; a later run here sends them", self.id, left)
 
     def _kept(self, media: Mapping[str, Media], step: int) -> dict[str, Any]:
         """What stands in the row for media; what cannot be kept is warned about, once for each name."""

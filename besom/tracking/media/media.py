@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
 from besom.errors import UsageError
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.values import plain, strict
 
 __all__ = ["SIZE_LIMIT", "FileMedia", "Keeper", "Media", "MediaList", "MediaMap", "keep_file", "path_of", "to_json"]
