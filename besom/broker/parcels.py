@@ -52,21 +52,21 @@ class Parcels:
     """Post, look, take, answer."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
     def post(self, parcel: str, name: str, size: int, place: int, data: bytes, *, patience: float) -> Posted:
         """Send a piece; one that comes twice is told from the first by its place."""
         fields = ["name", name, "size", size, "place", place, "data", data]
-        return _posted(self._connection.script("post", parcel, IN_FLIGHT_BYTES, *fields, patience=patience))
+        return _posted(self.connection.script("post", parcel, IN_FLIGHT_BYTES, *fields, patience=patience))
 
     def look(self, parcel: str, *, patience: float) -> Posted:
         """What the controller has said so far."""
-        return _posted(self._connection.script("post", parcel, 0, "", patience=patience))
+        return _posted(self.connection.script("post", parcel, 0, "", patience=patience))
 
     def take(self, *, count: int = 50, block_ms: int | None = None) -> list[Piece]:
         """The oldest pieces; waits up to `block_ms` for the first. What `unload` has not named comes again."""
-        client, key = self._connection.redis, self._connection.keys.parcels()
-        answer = self._connection.call(lambda: client.xread({key: "0-0"}, count=count, block=block_ms or None))
+        client, key = self.connection.redis, self.connection.keys.parcels()
+        answer = self.connection.call(lambda: client.xread({key: "0-0"}, count=count, block=block_ms or None))
         streams = list(answer.values()) if isinstance(answer, Mapping) else [entries for _, entries in answer or []]
         return [_piece(entry, fields) for stream in streams for entry, fields in _flat(stream)]
 
@@ -78,7 +78,7 @@ class Parcels:
         """
         flat = [part for pair in answers.items() for part in pair]
         read = (last.id, last.total) if last is not None else ("", 0)
-        self._connection.script("unload", epoch, *read, _ANSWER_SECONDS, *flat)
+        self.connection.script("unload", epoch, *read, _ANSWER_SECONDS, *flat)
 
 
 def _posted(answer: Any) -> Posted:

@@ -96,7 +96,8 @@ class Controller:
         self.plans: dict[str, SweepPlan] = {}
         self.slots = Slots(self.ledger, Turns(connection))
         place = kept_at(settings, reserve=RESERVE_BYTES)
-        self.receiver = Receiver(Parcels(_reading(connection)), place)
+        self._parcels = Parcels(_reading(connection))
+        self.receiver = Receiver(self._parcels, place)
         told = {"host": socket.gethostname(), "pid": os.getpid(), "store": store.url, "store_id": store.id}
         self._lead = Lead(connection, settings.controller_lease_seconds, {**told, **published(place), **(info or {})})
         self._reader = Journal(_reading(connection))
@@ -111,8 +112,10 @@ class Controller:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; what fails is logged and tried again, the rest goes on."""
-        arguments = (stop, lambda: self._epoch)
-        threading.Thread(target=self.receiver.run, args=arguments, name="besom-receiver", daemon=True).start()
+        ended = threading.Event()
+        arguments = (ended, lambda: self._epoch)
+        receiving = threading.Thread(target=self.receiver.run, args=arguments, name="besom-receiver", daemon=True)
+        receiving.start()
         while not stop.is_set():
             try:
                 self.step()
@@ -129,12 +132,15 @@ class Controller:
                 self._epoch = 0
                 self._careful = _READ_COUNT
                 stop.wait(0.5)
+        ended.set()
+        receiving.join(5)
         self.close()
 
     def close(self) -> None:
         """Give up the lease and end the planner."""
         self.planner.close()
         self._reader.connection.redis.close()
+        self._parcels.connection.redis.close()
         if self._lead.epoch:
             try:
                 self._lead.leave()

@@ -66,9 +66,29 @@ class Blobs:
                 else:
                     return name
 
+    def bring(self, sha256: str, source: Blobs) -> None:
+        """Have a blob that `source` has.
+
+        Raises:
+            OSError: it cannot be written.
+            Unreachable: it is not there, or is damaged.
+        """
+        if source.where == self.where:
+            return
+        with source.open(sha256) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            if not self.place.renew(sha256, size):
+                self.place.write(sha256, size, file)
+
     def settle(self, patience: float) -> int:
         """Wait up to `patience` seconds until what was put is where all can read it; how many blobs are not."""
         return self.place.drain(patience) if isinstance(self.place, Outbox) else 0
+
+    def send_leftovers(self) -> None:
+        """Have what processes that are gone have put here sent to where all can read it; returns at once."""
+        if isinstance(self.place, Outbox):
+            self.place.adopt()
 
     def size(self, sha256: str) -> int | None:
         """Bytes of a blob; None when there is none."""

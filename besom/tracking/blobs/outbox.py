@@ -90,6 +90,8 @@ class _State:
     """Somebody has begun to wait."""
     news: bool = False
     """Something was put."""
+    adopt: bool = True
+    """There may be something that others have left."""
 
 
 class Outbox:
@@ -187,6 +189,7 @@ class Outbox:
         self._mine()
         if any(self._root.glob("*/lock")):
             with self._changed:
+                self._state.adopt = True
                 self._start()
 
     def step(self) -> bool:
@@ -243,12 +246,12 @@ class Outbox:
         self._changed.notify_all()
 
     def _work(self) -> None:
-        self._take_over()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._queue))
+                self._changed.wait_for(lambda: self._queue or self._state.adopt)
             done = False
             try:
+                self._take_over()
                 done = self.step()
             except Exception:
                 log.exception("outbox: going on")
@@ -261,9 +264,9 @@ class Outbox:
             self._state.pause = 0.0
         elif self._state.away:
             self._state.pause = 1.0 if self._state.draining else min(max(1.0, self._state.pause * 2), _LONGEST_PAUSE)
-            self._changed.wait_for(lambda: self._state.hurry, self._state.pause)
+            self._changed.wait_for(lambda: self._state.hurry or self._state.adopt, self._state.pause)
         else:
-            self._changed.wait_for(lambda: self._state.news, _LONGEST_PAUSE)
+            self._changed.wait_for(lambda: self._state.news or self._state.adopt, _LONGEST_PAUSE)
         self._state.hurry = self._state.news = False
 
     def _hopeless(self) -> bool:
@@ -272,6 +275,9 @@ class Outbox:
 
     def _take_over(self) -> None:
         """Folders without an owner become this process'."""
+        if not self._state.adopt:
+            return
+        self._state.adopt = False
         for path in sorted(self._root.glob("*/lock")):
             root = path.parent
             if root in self._locks or (lock := _locked(path, create=False)) is None:

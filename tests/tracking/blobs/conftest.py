@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,8 +24,13 @@ KINDS = ("folder", "bucket", "http", "redis")
 
 def over_redis(connection: Connection, place: Place) -> RedisPlace:
     """The way through Redis to a place; the controller's end of it works whenever the sender waits."""
-    receiver = Receiver(Parcels(connection), place)
-    return RedisPlace(Parcels(connection), connection.shown, pause=lambda _: receiver.step(0))
+    receiver, one = Receiver(Parcels(connection), place), threading.Lock()
+
+    def pause(_: float) -> None:
+        with one:
+            receiver.step(0)
+
+    return RedisPlace(Parcels(connection), connection.shown, pause=pause)
 
 
 @pytest.fixture

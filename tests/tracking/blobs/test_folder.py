@@ -48,7 +48,7 @@ def test_a_reserve_stays_free(tmp_path: Path) -> None:
 def test_too_large(tmp_path: Path) -> None:
     """Above the limit nothing is read at all."""
     source = io.BytesIO(b"abcd")
-    with pytest.raises(BlobRefused, match="4 bytes; .* at most 3"):
+    with pytest.raises(BlobRefused, match=r"4 bytes; .* at most 3"):
         Folder(tmp_path / "blobs", limit=3).write(hashlib.sha256(b"abcd").hexdigest(), 4, source)
     assert source.tell() == 0
 
