@@ -75,7 +75,7 @@ class Api:
         if base:
             client = HttpClient(base, api_key or "", timeout or _TIMEOUT)
             self._source: Source = HttpSource(client)
-            self.blobs = Blobs(HttpPlace(client))
+            self.blobs = Blobs(HttpPlace(base, api_key or ""))
             """Files of runs and artifacts."""
         else:
             self._source = _source(self._settings, self._connection, timeout or _TIMEOUT)

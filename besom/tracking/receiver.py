@@ -16,6 +16,7 @@ from typing import IO, Final
 
 from besom.broker.parcels import ASK, Parcels, Piece
 from besom.errors import BesomError, BlobRefused, Fenced
+from besom.failpoint import failpoint
 from besom.tracking.blobs.over_redis import REDIS_LIMIT
 from besom.tracking.blobs.place import Place, is_name
 
@@ -77,6 +78,8 @@ class Receiver:
     def step(self, epoch: int, block_ms: int | None = None) -> int:
         """Take what is there; how many pieces."""
         pieces = self._parcels.take(block_ms=block_ms)
+        if pieces:
+            failpoint("receiver.after-take")
         answers: dict[str, str] = {}
         for piece in pieces:
             if (said := self._take(piece)) is not None:

@@ -13,6 +13,7 @@ from typing import IO
 
 from besom.disk import boot_id, host_id, private_folder
 from besom.errors import BlobRefused
+from besom.failpoint import failpoint
 from besom.tracking.blobs.place import SIZE_LIMIT, Checked, is_name
 
 __all__ = ["Folder"]
@@ -72,6 +73,7 @@ class Folder:
             with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.writelines(Checked(name, size, source))
                 file.flush()
+                failpoint("folder.before-rename")
                 if self._durable:
                     os.fsync(file.fileno())
             private_folder(self.path(name).parent)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPResponse
 from typing import IO, Final, NoReturn
 
@@ -18,19 +20,22 @@ _SPOOL_BYTES: Final = 8_000_000
 class HttpPlace:
     """A controller that serves its blobs.
 
+    Each request has a connection of its own: a long upload holds nobody up, and none is left open.
+
     Args:
-        client: Where it is.
+        address: `http://host:port`.
+        token: What it asks for.
         limit: Bytes of the largest blob.
     """
 
-    def __init__(self, client: HttpClient, limit: int = SIZE_LIMIT) -> None:
-        self.shown = client.address
+    def __init__(self, address: str, token: str, limit: int = SIZE_LIMIT) -> None:
+        self.shown = address
         self.limit = limit
-        self._client = client
+        self._token = token
 
     def size(self, name: str) -> int | None:
         """Bytes of a blob; None when there is none."""
-        with self._client.request("HEAD", f"/blobs/{name}") as answer:
+        with self._request("HEAD", f"/blobs/{name}") as answer:
             if answer.status == 404:
                 return None
             if answer.status != 200:
@@ -39,7 +44,7 @@ class HttpPlace:
 
     def renew(self, name: str, size: int) -> bool:
         """Whether it is there, whole; it then counts as new."""
-        with self._client.request("POST", f"/blobs/{name}?size={size}") as answer:
+        with self._request("POST", f"/blobs/{name}?size={size}") as answer:
             if answer.status not in (204, 404):
                 self._refused(answer, f"blob {name}")
             return answer.status == 204
@@ -49,7 +54,7 @@ class HttpPlace:
         if size > self.limit:
             raise BlobRefused(f"blob {name} has {size} bytes; {self.shown} takes at most {self.limit}")
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-        with self._client.request("PUT", f"/blobs/{name}", headers, Checked(name, size, source)) as answer:
+        with self._request("PUT", f"/blobs/{name}", headers, Checked(name, size, source)) as answer:
             if answer.status not in (200, 201):
                 self._refused(answer, f"blob {name}")
 
@@ -57,7 +62,7 @@ class HttpPlace:
         """The blob's bytes, fetched whole."""
         file: IO[bytes] = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, prefix="besom-")  # noqa: SIM115
         try:
-            with self._client.request("GET", f"/blobs/{name}") as answer:
+            with self._request("GET", f"/blobs/{name}") as answer:
                 if answer.status == 404:
                     raise FileNotFoundError(name)
                 if answer.status != 200:
@@ -69,6 +74,17 @@ class HttpPlace:
             raise
         file.seek(0)
         return file
+
+    @contextmanager
+    def _request(
+        self, method: str, target: str, headers: Mapping[str, str] | None = None, body: Iterable[bytes] | None = None
+    ) -> Iterator[HTTPResponse]:
+        client = HttpClient(self.shown, self._token)
+        try:
+            with client.request(method, target, headers, body) as answer:
+                yield answer
+        finally:
+            client.close()
 
     def _refused(self, answer: HTTPResponse, what: str) -> NoReturn:
         told = answer.read(300).decode("utf-8", "replace")

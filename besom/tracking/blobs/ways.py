@@ -31,7 +31,6 @@ from besom.tracking.blobs.outbox import Outbox
 from besom.tracking.blobs.over_http import HttpPlace
 from besom.tracking.blobs.over_redis import RedisPlace
 from besom.tracking.blobs.place import Keeping, Place
-from besom.tracking.http import HttpClient
 
 __all__ = ["RESERVE_BYTES", "HttpElseRedis", "blobs_of", "kept_at", "outbox_of", "published", "way_to"]
 
@@ -106,7 +105,7 @@ def way_to(connection: Connection) -> Place:
     over_redis = RedisPlace(Parcels(connection), connection.shown)
     if not info.get("http") or _is_elsewhere(info):
         return over_redis
-    return HttpElseRedis(HttpPlace(HttpClient(info["http"], info.get("token", ""))), over_redis)
+    return HttpElseRedis(HttpPlace(info["http"], info.get("token", "")), over_redis)
 
 
 def _same_folder(info: Mapping[str, Any]) -> Folder | None:

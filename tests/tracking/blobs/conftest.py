@@ -16,7 +16,6 @@ from besom.tracking.blobs.folder import Folder
 from besom.tracking.blobs.over_http import HttpPlace
 from besom.tracking.blobs.over_redis import RedisPlace
 from besom.tracking.blobs.place import Place
-from besom.tracking.http import HttpClient
 from besom.tracking.receiver import Receiver
 
 KINDS = ("folder", "bucket", "http", "redis")
@@ -47,9 +46,7 @@ def place(request: pytest.FixtureRequest, folder: Folder) -> Iterator[Place]:
         yield over_redis(request.getfixturevalue("fake"), folder)
     elif request.param == "http":
         server = HttpServer(request.getfixturevalue("store"), folder, "127.0.0.1", 0)
-        client = HttpClient(server.address, server.token)
-        yield HttpPlace(client)
-        client.close()
+        yield HttpPlace(server.address, server.token)
         server.stop()
     else:
         pytest.importorskip("fsspec")
