@@ -96,6 +96,10 @@ class Controller:
         self.plans: dict[str, SweepPlan] = {}
         self.slots = Slots(self.ledger, Turns(connection))
         place = kept_at(settings, reserve=RESERVE_BYTES)
+        try:
+            place.claim(store.id)
+        except (BesomError, OSError) as error:
+            log.warning("%s; media and artifacts have no place until that is mended", error)
         self._parcels = Parcels(_reading(connection))
         self.receiver = Receiver(self._parcels, place)
         told = {"host": socket.gethostname(), "pid": os.getpid(), "store": store.url, "store_id": store.id}

@@ -183,6 +183,11 @@ class Api:
         """Whether Redis is there; without it nothing new arrives."""
         return self._connection is not None
 
+    def caught_up(self) -> bool:
+        """Whether the recorder has passed the journal's end, after waiting a few seconds for that."""
+        self._wait_for_recorder()
+        return self._connection is not None and bool(self._patience)
+
     def close(self) -> None:
         """Let go of store and connection."""
         self._source.close()

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import IO, Any, Final
 
 from besom.errors import BlobRefused, ConfigError, Unreachable
-from besom.tracking.blobs.place import SIZE_LIMIT, Checked, is_name
+from besom.tracking.blobs.place import SIZE_LIMIT, STORES, Checked, is_name
 
 __all__ = ["Bucket"]
 
@@ -46,7 +46,8 @@ class Bucket:
                 f"BESOM_BLOBS={self.shown!r} cannot be: a URL needs fsspec; pip install fsspec, or write a folder"
             ) from None
         try:
-            self._system, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+            self._system, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+            self._root = root.rstrip("/")
         except (ImportError, ValueError) as error:
             raise ConfigError(f"BESOM_BLOBS={self.shown!r} cannot be: {error}") from None
 
@@ -101,6 +102,21 @@ class Bucket:
                 return True
         return True
 
+    def claim(self, store: str) -> None:
+        """Say that the store with this id refers to blobs here."""
+        with self._asked():
+            self._system.makedirs(f"{self._root}/{STORES}", exist_ok=True)
+            self._system.pipe_file(f"{self._root}/{STORES}/{store}", b"")
+
+    def claimed_by(self) -> set[str]:
+        """Ids of the stores that do."""
+        with self._asked():
+            try:
+                found = self._system.find(f"{self._root}/{STORES}")
+            except FileNotFoundError:
+                return set()
+        return {path.rpartition("/")[2] for path in found}
+
     def _info(self, name: str) -> dict[str, Any] | None:
         with self._asked():
             try:
@@ -119,7 +135,7 @@ class Bucket:
             raise Unreachable(f"blobs at {self.shown} cannot be had: {type(error).__name__}: {error}") from error
 
     def _path(self, name: str) -> str:
-        return f"{self._root.rstrip('/')}/{name[:2]}/{name}"
+        return f"{self._root}/{name[:2]}/{name}"
 
 
 def _time_of(held: dict[str, Any]) -> float:

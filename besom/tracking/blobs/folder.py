@@ -14,7 +14,7 @@ from typing import IO
 from besom.disk import boot_id, host_id, private_folder
 from besom.errors import BlobRefused
 from besom.failpoint import failpoint
-from besom.tracking.blobs.place import SIZE_LIMIT, Checked, is_name
+from besom.tracking.blobs.place import SIZE_LIMIT, STORES, Checked, is_name
 
 __all__ = ["Folder"]
 
@@ -106,6 +106,14 @@ class Folder:
         except FileNotFoundError:
             return True
         return True
+
+    def claim(self, store: str) -> None:
+        """Say that the store with this id refers to blobs here."""
+        (private_folder(private_folder(self.root) / STORES) / store).touch(mode=0o600)
+
+    def claimed_by(self) -> set[str]:
+        """Ids of the stores that do."""
+        return {path.name for path in (self.root / STORES).glob("*")}
 
     def path(self, name: str) -> Path:
         """Where a blob lies."""

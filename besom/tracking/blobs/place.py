@@ -17,6 +17,7 @@ from besom.errors import BlobRefused, Unreachable
 __all__ = [
     "PIECE_BYTES",
     "SIZE_LIMIT",
+    "STORES",
     "Checked",
     "Keeping",
     "Place",
@@ -28,6 +29,8 @@ __all__ = [
 
 SIZE_LIMIT: Final = 50_000_000_000
 """Bytes of one blob; a model's checkpoint may be large."""
+STORES: Final = "stores"
+"""Beside the blobs, the ids of the stores that refer to them: nobody sweeps out what another store needs."""
 PIECE_BYTES: Final = 1 << 20
 """What is held in memory of a blob that is read or written."""
 
@@ -79,6 +82,12 @@ class Keeping(Place, Protocol):
 
     def delete(self, name: str, before: float) -> bool:
         """Delete what `names` gave, unless it was written or renewed at `before` or later; whether it is gone."""
+
+    def claim(self, store: str) -> None:
+        """Say that the store with this id refers to blobs here."""
+
+    def claimed_by(self) -> set[str]:
+        """Ids of the stores that do."""
 
 
 class Checked:

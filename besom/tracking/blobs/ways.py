@@ -82,12 +82,11 @@ def kept_at(settings: Settings, *, reserve: int = 0) -> Keeping:
 
 
 def published(place: Place) -> dict[str, str]:
-    """What a controller tells of its place, so that others on its machine find it.
-
-    Raises:
-        Unreachable: the folder cannot be made.
-    """
-    return {"blobs": place.shown, "blobs_id": place.identity} if isinstance(place, Folder) else {}
+    """What a controller tells of its place, so that others on its machine find it."""
+    try:
+        return {"blobs": place.shown, "blobs_id": place.identity} if isinstance(place, Folder) else {}
+    except (OSError, Unreachable):
+        return {}  # said elsewhere: what comes is refused
 
 
 def way_to(connection: Connection) -> Place:
