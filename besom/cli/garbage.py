@@ -44,6 +44,10 @@ def gc(older_than: str, dry_run: bool) -> None:
         blobs = sweep_blobs(api.store, kept_at(settings), before, dry_run=dry_run)
         runs = sweep_offline_runs(api.store, settings.dir / "besom-runs", before, dry_run=dry_run)
     would = "would delete" if dry_run else "deleted"
-    click.echo(f"{would} {blobs.count} files, {size(blobs.bytes)}")
+    click.echo(f"{would} {_counted(blobs.count, 'file')}, {size(blobs.bytes)}")
     if runs.count:
-        click.echo(f"{would} {runs.count} folders of offline runs, {size(runs.bytes)}")
+        click.echo(f"{would} {_counted(runs.count, 'offline run')}, {size(runs.bytes)}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

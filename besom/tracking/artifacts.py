@@ -23,10 +23,10 @@ from besom.errors import BesomError, FinishedRun, NotFound, Unreachable, UsageEr
 from besom.messages import ArtifactLogged
 from besom.settings import read_settings
 from besom.tracking.blobs.blobs import Blobs
-from besom.tracking.blobs.outbox import Outbox
 from besom.tracking.blobs.place import sha256_of
 from besom.tracking.blobs.ways import blobs_of
-from besom.tracking.media.media import Media, to_json
+from besom.tracking.media.media import Media, files_in, to_json
+from besom.tracking.paths import inside
 from besom.tracking.values import plain, utf8
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Artifact:
             raise ValueError(f"{text!r} is no reference; write a URI such as s3://bucket/key or file:///path")
         name = name or PurePosixPath(unquote(parsed.path)).name
         if parsed.scheme != "file":
-            return [self._enter(ArtifactEntry(_inside(name), "", 0, text))]
+            return [self._enter(ArtifactEntry(inside(name), "", 0, text))]
         root = Path(unquote(parsed.path))
         if not root.exists():
             raise ValueError(f"{root} does not exist")
@@ -187,7 +187,7 @@ class Artifact:
         entered = []
         for path in found:
             inner = name if path == root else f"{name}/{path.relative_to(root).as_posix()}"
-            entered.append(self._enter(ArtifactEntry(_inside(inner), *sha256_of(path), path.absolute().as_uri())))
+            entered.append(self._enter(ArtifactEntry(inside(inner), *sha256_of(path), path.absolute().as_uri())))
         return entered
 
     @contextmanager
@@ -197,7 +197,7 @@ class Artifact:
         Raises:
             ValueError: there is a file of this name.
         """
-        if _inside(name) in self._entries:
+        if inside(name) in self._entries:
             raise ValueError(f"artifact {self._name} has a file {name!r} already")
         self._must_be_open()
         with tempfile.TemporaryDirectory(prefix="besom-") as folder:
@@ -223,7 +223,7 @@ class Artifact:
         else:
             told = obj.to_logged(self, name, 0)
             content, kind = to_json(told), str(told.get("_type", "media")).removesuffix("-file")
-        for path, sha256, size in _files_in(json.loads(content)):
+        for path, sha256, size in files_in(json.loads(content)):
             self._enter(ArtifactEntry(path, sha256, size))
         return self._add(f"{name}.{kind}.json", content)
 
@@ -239,7 +239,7 @@ class Artifact:
         """
         folder = Path(root) if root is not None else Path("artifacts") / self.name
         for entry in self._entries.values():
-            self._fetch(entry, folder / _inside(entry.path))
+            self._fetch(entry, folder / inside(entry.path))
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
 
@@ -294,7 +294,7 @@ class Artifact:
     def _add(self, name: str, content: bytes | Path) -> ArtifactEntry | None:
         """Keep a file; None when that fails, which is told by a warning, since training goes on."""
         self._must_be_open()
-        path = _inside(name)
+        path = inside(name)
         try:
             sha256 = self.blobs.put(content)
             size = len(content) if isinstance(content, bytes) else content.stat().st_size
@@ -377,11 +377,7 @@ def log_artifact(
         description=utf8(artifact.description), metadata=metadata, digest=artifact._digest,
         size=artifact.size, files=artifact.file_count, aliases=names,
     )  # fmt: skip
-    place = artifact.blobs.place
-    if isinstance(place, Outbox):  # a version that can be seen can be downloaded
-        place.tell(event, {artifact._digest, *(entry.sha256 for entry in artifact._entries.values())})
-    else:
-        run.tell(event)
+    run.tell(event, {artifact._digest, *(entry.sha256 for entry in artifact._entries.values())})
     return artifact
 
 
@@ -453,27 +449,3 @@ def _checked_aliases(aliases: Sequence[str] | None) -> tuple[str, ...]:
         if not isinstance(alias, str) or not _ALIAS.fullmatch(alias) or _VERSION.fullmatch(alias):
             raise UsageError(f"alias {alias!r} cannot be; write a word without / and :, and not v0, v1 …")
     return tuple(aliases or ())
-
-
-def _inside(name: str) -> str:
-    """A path that stays inside its folder.
-
-    Raises:
-        ValueError: it does not.
-    """
-    path = PurePosixPath(str(name).replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in str(path):
-        raise ValueError(f"{name!r} cannot be a file of an artifact; write a path without .. and without / in front")
-    return str(path)
-
-
-def _files_in(told: Any) -> Iterator[tuple[str, str, int]]:
-    """Path, sha256 and size of every file that media's JSON names."""
-    if isinstance(told, dict):
-        if {"path", "sha256", "size"} <= told.keys():
-            yield told["path"], told["sha256"], told["size"]
-        for inner in told.values():
-            yield from _files_in(inner)
-    elif isinstance(told, list):
-        for inner in told:
-            yield from _files_in(inner)

@@ -14,7 +14,7 @@ import msgpack
 from sqlalchemy import Connection
 
 from besom.errors import Unreachable
-from besom.tracking import artifact_rows, finding, history, reader
+from besom.tracking import artifact_rows, file_rows, finding, history, reader
 from besom.tracking.http import HttpClient
 from besom.tracking.store import Store
 
@@ -32,6 +32,7 @@ QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
     "best_trials": reader.best_trials,
     "console": reader.console,
     "curve": _curve,
+    "files": file_rows.files_of,
     "keys": history.keys,
     "page": history.read_page,
     "rejected": reader.rejected,

@@ -22,6 +22,7 @@ from besom.messages import (
     ArtifactLogged,
     Batch,
     BatchBody,
+    FileSaved,
     Metric,
     RunStarted,
     SweepCreated,
@@ -55,6 +56,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         RunStarted(run="s1-1", sweep="s1", number=1, body=b"\x80"),
         Batch(run="s1-1", attempt=1, writer="w", seq=1, body=body),
         TrialEnded(**mine, state="finished", writers={"w": 1}),
+        FileSaved(run="s1-1", name="model.pt", sha256="0" * 64, size=3),
         ArtifactLogged(run="s1-1", entity="e", project="p", name="m", type="model", digest="d", size=1, files=1),
     ]
     recorder = Recorder()
@@ -94,6 +96,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "best_trials": {"sweep_id": "s1"},
     "console": {"run_id": "s1-1"},
     "curve": {"run": "s1-1", "key": "loss"},
+    "files": {"run": "s1-1"},
     "keys": {"run": "s1-1"},
     "page": {"run": "s1-1", "min_step": 1},
     "rejected": {},
