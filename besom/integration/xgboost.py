@@ -18,6 +18,9 @@ __all__ = ["Callback"]
 class Callback(TrainingCallback):  # type: ignore[misc]
     """Logs each round's metrics as `<data>-<metric>` with `epoch`, and the booster's configuration as config.
 
+    In `xgboost.cv` there is a booster for each fold: the metrics' means and, as `-std`, their deviations are logged, and
+    neither configuration nor importances nor model.
+
     Args:
         log_model: Record the trained model as the artifact `<run>_model.json`.
         log_feature_importance: Log a chart "Feature Importance" after training.
@@ -43,7 +46,8 @@ class Callback(TrainingCallback):  # type: ignore[misc]
 
     def before_training(self, model: Any) -> Any:
         """The booster's configuration is config, over what an earlier booster of this run said."""
-        self._run.config.update(json.loads(model.save_config()), allow_val_change=True)
+        if not _is_of_cv(model):
+            self._run.config.update(json.loads(model.save_config()), allow_val_change=True)
         return model
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Mapping[str, Sequence[Any]]]) -> bool:
@@ -57,13 +61,13 @@ class Callback(TrainingCallback):  # type: ignore[misc]
 
     def after_training(self, model: Any) -> Any:
         """Log the model, importances, and the best round if early stopping chose one."""
-        if self.log_model:
+        if self.log_model and not _is_of_cv(model):
             name = f"{self._run.id}_model.json"
             path = Path(self._run.dir) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             model.save_model(path)
             log_model(self._run, path, name)
-        if self.log_feature_importance:
+        if self.log_feature_importance and not _is_of_cv(model):
             scores = model.get_score(importance_type=self.importance_type)
             self._run.log({"Feature Importance": importance_chart(scores.items())})
         if (best := model.attr("best_score")) is not None:
@@ -77,3 +81,7 @@ class Callback(TrainingCallback):  # type: ignore[misc]
         if isinstance(value, tuple):  # of xgboost.cv: mean and deviation over the folds
             return {key: value[0], f"{key}-std": value[1]}
         return {key: value}
+
+
+def _is_of_cv(model: Any) -> bool:
+    return hasattr(model, "cvfolds")
