@@ -18,8 +18,8 @@ __all__ = ["Callback"]
 class Callback(TrainingCallback):  # type: ignore[misc]
     """Logs each round's metrics as `<data>-<metric>` with `epoch`, and the booster's configuration as config.
 
-    In `xgboost.cv` there is a booster for each fold: the metrics' means and, as `-std`, their deviations are logged, and
-    neither configuration nor importances nor model.
+    In `xgboost.cv` there is a booster for each fold: the metrics' means and, as `-std`, their deviations are logged,
+    and neither configuration nor importances nor model.
 
     Args:
         log_model: Record the trained model as the artifact `<run>_model.json`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import pytest
@@ -141,7 +142,9 @@ def test_agent_has_wandbs_order(wandb: Any, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_project_of_the_environment(wandb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What transformers sets before its sweeps is where the next run goes."""
     monkeypatch.setenv("BESOM_PROJECT", "before")
+    monkeypatch.setenv("WANDB_PROJECT", "before")
     monkeypatch.setenv("BESOM_ENTITY", "before")
     wandb.env.set_project("p")
     wandb.env.set_entity("e")
     assert (wandb.env.get_project(), wandb.env.get_entity()) == ("p", "e")
+    assert os.environ["WANDB_PROJECT"] == "p"

@@ -70,8 +70,7 @@ def test_xgboost_cv(recorded: Callable[[str], ApiRun]) -> None:
     train, _ = matrices()
     frame = xgboost.cv(DEEP, train, 3, nfold=3, callbacks=[for_xgboost.Callback(define_metric=False)], seed=0)
     run.finish()
-    kept = recorded("xgb-cv")
-    rows = kept.history(keys=["test-auc"], pandas=False)
+    rows = recorded("xgb-cv").history(pandas=False)
     assert [row["test-auc"] for row in rows] == pytest.approx(frame["test-auc-mean"].tolist())
     assert [row["test-auc-std"] for row in rows] == pytest.approx(frame["test-auc-std"].tolist())
 
