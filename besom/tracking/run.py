@@ -183,6 +183,11 @@ class Run:
         return f"{self.entity}/{self.project}/{self.id}"
 
     @property
+    def url(self) -> None:
+        """None: who writes a run knows no page of it; `Api().run(id).url` does where a controller serves one."""
+        return None
+
+    @property
     def sweep_id(self) -> str | None:
         """Its sweep, or None."""
         return self.trial.claim.sweep if self.trial else None
