@@ -38,6 +38,7 @@ from besom.tracking.media.recognise import as_media
 from besom.tracking.summary import Summary
 from besom.tracking.trial import Trial
 from besom.tracking.values import KEY_LIMIT, plain, utf8
+from besom.tracking.watch import Watch, Watched
 from besom.tracking.writer import Writer
 
 __all__ = ["ERROR_LINES", "Run", "RunIdentity", "last_lines"]
@@ -254,6 +255,55 @@ class Run:
             Unreachable: there is neither a store here nor a controller that serves one.
         """
         return use_artifact(self, artifact_or_name, type)
+
+    # ---- watching
+
+    def watch(
+        self,
+        models: Any,
+        criterion: Any = None,
+        log: Watched = "gradients",
+        log_freq: float = 1000,
+        idx: int | None = None,
+        log_graph: bool = False,
+    ) -> None:
+        """Record how a torch model's gradients and parameters are spread, while it trains.
+
+        Each tensor becomes a histogram of 64 bins in the row that is open, under `gradients/<name>` and
+        `parameters/<name>`; of a second model under `gradients/graph_1<name>`. Copies of the model are not watched.
+
+        Args:
+            models: A torch.nn.Module, or a list of them.
+            criterion: Taken because W&B takes it; nothing is recorded of it.
+            log: "gradients", "parameters", "all" or None.
+            log_freq: At every how many-th backward pass gradients are recorded, and forward pass parameters.
+            idx: Number of the first of these models; the default counts the models that this run watches, from 0.
+            log_graph: Record the model's layers as `summary["graph_<idx>"]`, at its next forward pass.
+
+        Raises:
+            ValueError: `log` is none of these.
+            TypeError: a model is no torch.nn.Module.
+            FinishedRun: after `finish()`.
+        """
+        if self.state != "running":
+            raise FinishedRun(self.id, "watch()")
+        self._watch.add(models, log, log_freq, idx, log_graph)
+
+    def unwatch(self, models: Any = None) -> None:
+        """Stop watching a model or a list of them; without one, all."""
+        self._watch.remove(models)
+
+    def add_to_row(self, values: Mapping[str, Any]) -> None:
+        """Add plain values to the row that is open; nothing once the run is over. Raises no trial's interrupt."""
+        with self._lock:
+            if self.state == "running":
+                self._row.update(values)
+
+    @cached_property
+    def _watch(self) -> Watch:
+        watch = Watch(self)
+        self.observers.append(watch.remove)
+        return watch
 
     def tell(self, event: Event) -> None:
         """Append an event to the journal; what Redis does not take now is tried again later, `finish` the last time."""
