@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from besom.tracking.active import define_metric as define_metric
     from besom.tracking.active import finish as finish
     from besom.tracking.active import log_row as log
+    from besom.tracking.active import unwatch as unwatch
+    from besom.tracking.active import watch as watch
     from besom.tracking.api import Api as Api
     from besom.tracking.artifacts import Artifact as Artifact
     from besom.tracking.config import RunConfig
@@ -85,6 +87,8 @@ __all__ = [
     "run",
     "summary",
     "sweep",
+    "unwatch",
+    "watch",
 ]
 
 _HOMES = {
@@ -105,6 +109,8 @@ _HOMES = {
     "init": ("besom.tracking.init", "init"),
     "log": ("besom.tracking.active", "log_row"),
     "sweep": ("besom.controller.create", "sweep"),
+    "unwatch": ("besom.tracking.active", "unwatch"),
+    "watch": ("besom.tracking.active", "watch"),
     **{
         name: ("besom.errors", name)
         for name in (

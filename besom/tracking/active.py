@@ -13,7 +13,18 @@ from besom.errors import UsageError
 from besom.tracking.metrics import Metric
 from besom.tracking.run import Run
 
-__all__ = ["active_run", "define_metric", "finish", "forget", "log_row", "make_active", "needed_run", "runs_in_process"]
+__all__ = [
+    "active_run",
+    "define_metric",
+    "finish",
+    "forget",
+    "log_row",
+    "make_active",
+    "needed_run",
+    "runs_in_process",
+    "unwatch",
+    "watch",
+]
 
 _in_context: ContextVar[Run | None] = ContextVar("besom_run", default=None)
 _in_process: list[Run] = []

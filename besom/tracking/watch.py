@@ -178,8 +178,8 @@ class _ForwardHook:
 
 def _not_compiled(act: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
     """The same for torch.compile to leave alone: it compiles what is around it."""
-    compiler = getattr(sys.modules["torch"], "compiler", None)
-    return compiler.disable(act) if hasattr(compiler, "disable") else act
+    disable: Any = getattr(getattr(sys.modules["torch"], "compiler", None), "disable", None)
+    return disable(act) if disable else act
 
 
 def _every(log_freq: float) -> Callable[[], bool]:
