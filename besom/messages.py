@@ -31,6 +31,7 @@ __all__ = [
     "Claim",
     "Event",
     "Metric",
+    "RunAlerted",
     "RunBeat",
     "RunEdited",
     "RunEnded",
@@ -296,6 +297,19 @@ class ArtifactLogged(Event):
     aliases: Annotated[tuple[str, ...], _FromJson] = ()
 
 
+class RunAlerted(Event):
+    """`alert()`: a message about a run."""
+
+    kind = "alert"
+    run: str
+    id: str
+    """Random, so that one that comes twice is known."""
+    title: str
+    text: str
+    level: str
+    """INFO, WARN or ERROR."""
+
+
 class RunBeat(Event):
     """A run outside a sweep went silent (`alive` 0) or came back (`alive` 1)."""
 
@@ -367,7 +381,7 @@ _KINDS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
         SweepCreated, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased, AttemptLost,
-        RunStarted, RunEnded, RunBeat, RunEdited, ArtifactLogged, Batch,
+        RunStarted, RunEnded, RunBeat, RunEdited, RunAlerted, ArtifactLogged, Batch,
     )
 }  # fmt: skip
 

@@ -31,7 +31,7 @@ from besom.settings import Settings
 from besom.tracking.flusher import flusher
 from besom.tracking.run import ERROR_LINES
 from besom.tracking.spool import WriterName, send_leftovers
-from besom.tracking.trial import TRIAL_FILE, Trial
+from besom.tracking.trial import TRIAL_FILE, Trial, goes_back
 from besom.tracking.writer import Writer
 
 __all__ = ["Child", "CommandTrials", "Why"]
@@ -108,7 +108,10 @@ class CommandTrials:
             send_leftovers(directory, Journal(self._connection), patience=patience, run=claim.run_id)
         except Unreachable:
             pass  # the files stay, and the trial's next attempt sends them
-        return child.ending({writer.name.writer: batches} if batches else {})
+        ending = child.ending({writer.name.writer: batches} if batches else {})
+        if ending is not None and ending.state == "failed" and goes_back(directory, claim):
+            return None
+        return ending
 
     def _execute(self, claim: Claim, directory: Path, gpus: Sequence[str]) -> subprocess.Popen[bytes]:
         (directory / TRIAL_FILE).write_text(Trial(self._spec, claim, directory).to_json(), encoding="utf-8")

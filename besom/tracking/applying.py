@@ -21,6 +21,7 @@ from besom.messages import (
     Batch,
     BatchBody,
     Event,
+    RunAlerted,
     RunBeat,
     RunEdited,
     RunEnded,
@@ -37,6 +38,7 @@ from besom.messages import (
     Unreadable,
     run_id_of,
 )
+from besom.tracking.alert_rows import record_alert
 from besom.tracking.artifact_rows import record_artifact
 from besom.tracking.batches import Damaged, Opened, open_batch
 from besom.tracking.memory import Memory, editor_of, home_of
@@ -118,6 +120,7 @@ class Applying:
             RunEnded: self._run_ended,
             RunBeat: self._run_beat,
             RunEdited: self._run_edited,
+            RunAlerted: self._alerted,
             ArtifactLogged: self._artifact_logged,
             Batch: self._batch,
         }
@@ -356,6 +359,10 @@ class Applying:
             return
         memory.batches.add_last(event.run, memory.newest_attempt(event.run), values)
         memory.writers.put({"id": editor_of(event.run), "run": event.run, "attempt": 0, "seq": number})
+
+    def _alerted(self, event: RunAlerted) -> None:
+        if not self._is_gone(event.run):
+            record_alert(self._conn, event, self._at)
 
     def _artifact_logged(self, event: ArtifactLogged) -> None:
         record_artifact(self._conn, event, self._entry, self._at)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Table, delete, select
 
 from besom.tracking.rows import pieces_of
 from besom.tracking.schema import (
+    alerts,
     attempts,
     chunks,
     closings,
@@ -26,7 +27,7 @@ from besom.tracking.schema import (
 __all__ = ["remove_runs", "remove_sweep", "runs_of_sweep"]
 
 _OF_SERIES: tuple[Table, ...] = (tail, chunks, levels, overview)
-_OF_RUN: tuple[Table, ...] = (series, attempts, writers, last, console, closings)
+_OF_RUN: tuple[Table, ...] = (series, attempts, writers, last, console, closings, alerts)
 
 
 def runs_of_sweep(conn: Connection, sweep: str) -> set[str]:
@@ -37,7 +38,7 @@ def runs_of_sweep(conn: Connection, sweep: str) -> set[str]:
 
 
 def remove_runs(conn: Connection, gone: Collection[str]) -> None:
-    """Delete runs, their history, console and last values."""
+    """Delete runs, their history, console, alerts and last values."""
     for some in pieces_of(gone):
         ids = conn.scalars(select(series.c.id).where(series.c.run.in_(some))).all()
         for numbers in pieces_of(ids):
