@@ -32,6 +32,7 @@ __all__ = [
     "Event",
     "FileSaved",
     "Metric",
+    "RunAlerted",
     "RunBeat",
     "RunEdited",
     "RunEnded",
@@ -308,6 +309,19 @@ class FileSaved(Event):
     size: int
 
 
+class RunAlerted(Event):
+    """`alert()`: a message about a run."""
+
+    kind = "alert"
+    run: str
+    id: str
+    """Random, so that one that comes twice is known."""
+    title: str
+    text: str
+    level: str
+    """INFO, WARN or ERROR."""
+
+
 class RunBeat(Event):
     """A run outside a sweep went silent (`alive` 0) or came back (`alive` 1)."""
 
@@ -379,7 +393,7 @@ _KINDS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
         SweepCreated, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased, AttemptLost,
-        RunStarted, RunEnded, RunBeat, RunEdited, ArtifactLogged, FileSaved, Batch,
+        RunStarted, RunEnded, RunBeat, RunEdited, RunAlerted, ArtifactLogged, FileSaved, Batch,
     )
 }  # fmt: skip
 

@@ -14,17 +14,19 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
 from besom.messages import BatchBody, Event
 from besom.tracking.spool import Spool, WriterName
 from besom.tracking.values import size_of
 
-__all__ = ["FLUSH_SECONDS", "MEMORY_BYTES", "Writer"]
+__all__ = ["FLUSH_SECONDS", "MEMORY_BYTES", "SyncStatus", "Writer"]
 
 log = logging.getLogger("besom")
 
@@ -39,6 +41,18 @@ _ALL: Final = 1 << 62
 """Bytes: the whole spool."""
 _EXACT_INT: Final = 2**53
 _INT64: Final = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """How much of what a run logged has arrived, as W&B names it."""
+
+    sync_items_total: int
+    """Batches so far."""
+    sync_items_pending: int
+    """Those of them that have not arrived."""
+    sync_time: datetime | None
+    """When the last one did."""
 
 
 class Writer:
@@ -83,6 +97,7 @@ class Writer:
         self._kept: deque[tuple[int, bytes]] = deque()  # not known to be in the store
         self._kept_bytes = 0
         self._sent = 0  # highest number that Redis has
+        self._arrived = 0.0  # when Redis took the last, seconds since the epoch
         self._complained: set[str] = set()
 
     @staticmethod
@@ -103,6 +118,16 @@ class Writer:
         return replace(self.name, writer=self.new_id())
 
     # ---- what the run calls
+
+    @property
+    def connection(self) -> Connection | None:
+        """To the Redis where batches go; None when they go elsewhere."""
+        return self._journal.connection if self._journal else None
+
+    def status(self) -> SyncStatus:
+        """How many batches there were so far, how many have not arrived yet, and when the last one did."""
+        arrived = datetime.fromtimestamp(self._arrived, UTC) if self._arrived else None
+        return SyncStatus(self._seq, max(0, self._seq - self._sent), arrived)
 
     def add(self, step: int, row: Mapping[str, Any]) -> bool:
         """Add a row of plain values; whether it was the first of a batch."""
@@ -317,7 +342,7 @@ class Writer:
             )
         with self._keeping:
             if answer.status == "ok":
-                self._sent = max(self._sent, seq)
+                self._sent, self._arrived = max(self._sent, seq), time.time()
             while self._kept and self._kept[0][0] <= answer.recorded:
                 self._kept_bytes -= len(self._kept.popleft()[1])
         return answer.status
