@@ -15,6 +15,7 @@ from besom.messages import Event, RunEdited
 from besom.tracking.links import project_link, run_link, sweep_link
 from besom.tracking.resuming import Earlier
 from besom.tracking.trial import Trial
+from besom.tracking.values import utf8
 
 __all__ = ["Identified", "Mode", "RunIdentity"]
 
@@ -56,7 +57,7 @@ class Identified:
 
     @name.setter
     def name(self, name: str) -> None:
-        self._edit("name", str(name))
+        self._edit("name", utf8(str(name)))
 
     @property
     def project(self) -> str:
@@ -85,7 +86,8 @@ class Identified:
 
     @tags.setter
     def tags(self, tags: Iterable[str] | None) -> None:
-        self._edit("tags", tuple(str(tag) for tag in ([tags] if isinstance(tags, str) else tags or ())))
+        given = [tags] if isinstance(tags, str) else tags or ()
+        self._edit("tags", tuple(dict.fromkeys(utf8(str(tag)) for tag in given)))
 
     @property
     def notes(self) -> str:
@@ -94,7 +96,7 @@ class Identified:
 
     @notes.setter
     def notes(self, notes: str | None) -> None:
-        self._edit("notes", str(notes or ""))
+        self._edit("notes", utf8(str(notes or "")))
 
     @property
     def path(self) -> str:
@@ -176,4 +178,4 @@ class Identified:
     def _edit(self, what: str, value: Any) -> None:
         self._must_run(what)
         self.identity = replace(self.identity, **{what: value})
-        self.tell(RunEdited(run=self.id, body=msgpack.packb({what: value})))
+        self.tell(RunEdited(run=self.id, body=bytes(msgpack.packb({what: value}))))

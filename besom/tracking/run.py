@@ -413,8 +413,14 @@ class Run(Identified):
         """Whether the trial is to end; the next `log()` would raise."""
         return self._interrupt() is not None
 
-    def finish(self, exit_code: int | None = None, *, error: str = "") -> None:
-        """End the run, all it logged sent; exit code 0 is finished, any other failed. Repeating it is harmless."""
+    def finish(self, exit_code: int | None = None, quiet: bool | None = None, *, error: str = "") -> None:
+        """End the run, all it logged sent. Repeating it is harmless.
+
+        Args:
+            exit_code: 0 or None is finished, any other failed.
+            quiet: Taken because W&B took it; nothing is printed at the end anyway.
+            error: What went wrong, for those who look at the run.
+        """
         with self._lock:
             if self.state != "running":
                 return

@@ -37,7 +37,7 @@ def test_name_tags_and_notes_can_be_set(wired: Connection, desk: Desk) -> None:
     assert (row["name"], row["tags"], row["notes"], row["job_type"]) == ("new", ["a", "b"], "", "train")
 
 
-@pytest.mark.parametrize(("tags", "kept"), [("one", ("one",)), (None, ()), ([1, "b"], ("1", "b"))])
+@pytest.mark.parametrize(("tags", "kept"), [("one", ("one",)), (None, ()), ([1, "b", "b", "\ud800"], ("1", "b", "?"))])
 def test_tags_are_texts(wired: Connection, tags: Any, kept: tuple[str, ...]) -> None:
     """One text is one tag, and None is none."""
     with besom.init() as run:
