@@ -36,6 +36,12 @@ def resident_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def peak_mb(pid: int) -> float:
+    """The most resident memory that a process has had."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1e3
+
+
 def describe() -> str:
     """The machine, in one line."""
     cpu = next((line.partition(":")[2].strip() for line in _cpu_info() if line.startswith("model name")), "")

@@ -422,10 +422,11 @@ def read_events(fields: dict[bytes, bytes]) -> list[Event]:
     if not isinstance(version, int) or not _is_known(version):
         raise Unreadable(_foreign(version))
     kind = fields.get(b"kind", b"").decode("utf-8", "replace")
-    values: dict[str, Any] = {}
-    for name, value in fields.items():
-        if name not in (b"kind", b"v", b"total"):
-            values[name.decode("utf-8", "replace")] = value if name == b"body" else value.decode("utf-8", "replace")
+    values: dict[str, Any] = {
+        name.decode("utf-8", "replace"): value if name == b"body" else value.decode("utf-8", "replace")
+        for name, value in fields.items()
+        if name not in _ENVELOPE
+    }
     try:
         if kind in _SEVERAL:
             return _SEVERAL[kind](values)
@@ -456,6 +457,7 @@ def _ends(values: dict[str, Any]) -> list[Event]:
     ]
 
 
+_ENVELOPE = frozenset({b"kind", b"v", b"total"})
 _SEVERAL: dict[str, Callable[[dict[str, Any]], list[Event]]] = {"claims": _claims, "ends": _ends}
 """Entries that tell of several trials (`lua/common.lua`)."""
 
