@@ -31,12 +31,13 @@ if TYPE_CHECKING:
     from besom.errors import TrialStopped as TrialStopped
     from besom.errors import UsageError as UsageError
     from besom.tracking import plot as plot
+    from besom.tracking.active import define_metric as define_metric
+    from besom.tracking.active import finish as finish
+    from besom.tracking.active import log_row as log
     from besom.tracking.api import Api as Api
     from besom.tracking.artifacts import Artifact as Artifact
     from besom.tracking.config import RunConfig
-    from besom.tracking.init import finish as finish
     from besom.tracking.init import init as init
-    from besom.tracking.init import log_row as log
     from besom.tracking.media.audio import Audio as Audio
     from besom.tracking.media.histogram import Histogram as Histogram
     from besom.tracking.media.html import Html as Html
@@ -76,6 +77,7 @@ __all__ = [
     "__version__",
     "agent",
     "config",
+    "define_metric",
     "finish",
     "init",
     "log",
@@ -98,9 +100,10 @@ _HOMES = {
     "plot": ("besom.tracking.plot", ""),
     "Api": ("besom.tracking.api", "Api"),
     "Run": ("besom.tracking.run", "Run"),
-    "finish": ("besom.tracking.init", "finish"),
+    "define_metric": ("besom.tracking.active", "define_metric"),
+    "finish": ("besom.tracking.active", "finish"),
     "init": ("besom.tracking.init", "init"),
-    "log": ("besom.tracking.init", "log_row"),
+    "log": ("besom.tracking.active", "log_row"),
     "sweep": ("besom.controller.create", "sweep"),
     **{
         name: ("besom.errors", name)
@@ -164,7 +167,7 @@ class _Besom(ModuleType):
         """The active run, or None."""
         if "run" in self.__dict__:
             return self.__dict__["run"]
-        return _import("besom.tracking.init", "active_run")()
+        return _import("besom.tracking.active", "active_run")()
 
     @property
     def config(self) -> Any:

@@ -3,6 +3,7 @@
 BesomError
 ├── UsageError              the caller wrote something that cannot be
 │   ├── ConfigError         a sweep config, a setting or a run's config
+│   ├── TooLarge            a value that has no room
 │   └── FinishedRun         a run was used after its end
 ├── NotFound                no sweep, trial or run has this id
 ├── Unreachable             Redis, the service or the store does not answer
@@ -27,6 +28,7 @@ __all__ = [
     "NotFound",
     "StoreError",
     "StoreMismatch",
+    "TooLarge",
     "TrialCancelled",
     "TrialInterrupted",
     "TrialPreempted",
@@ -46,6 +48,10 @@ class UsageError(BesomError):
 
 class ConfigError(UsageError):
     """A key of a config whose value cannot be; names the key, the value and what to write."""
+
+
+class TooLarge(UsageError):
+    """A value is larger than there is room for; in `log()` it is left out with a warning."""
 
 
 class FinishedRun(UsageError):

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     """Between SIGTERM and SIGKILL of a command trial."""
     journal_limit_mb: int = Field(256, gt=0)
     """Unread journal above which log batches are refused and writers spool."""
+    memory_mb: int = Field(64, gt=0)
+    """What a run that logs faster than Redis takes it may keep in memory; the rest waits in a spool."""
     idle_seconds: float = Field(600.0, gt=0)
     """The service ends after so long without agent, unfinished run or client."""
     finish_seconds: float = Field(60.0, gt=0)

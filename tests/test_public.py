@@ -16,7 +16,7 @@ import besom
 FACE = {
     "Artifact", "Audio", "Histogram", "Html", "Image", "Object3D", "Plotly", "Table", "Video", "plot",
     "Api", "BesomError", "ConfigError", "Run", "TrialCancelled", "TrialInterrupted", "TrialPreempted", "TrialStopped",
-    "UsageError", "__version__", "agent", "config", "finish", "init", "log", "run", "summary", "sweep",
+    "UsageError", "__version__", "agent", "config", "define_metric", "finish", "init", "log", "run", "summary", "sweep",
 }  # fmt: skip
 
 HEAVY = {"redis", "pydantic", "numpy", "sqlalchemy", "scipy", "sklearn", "skopt", "rq", "click", "rich", "starlette"}

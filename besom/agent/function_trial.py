@@ -14,7 +14,7 @@ from besom.broker.ledger import Ending
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings
-from besom.tracking.init import active_run
+from besom.tracking.active import active_run
 from besom.tracking.run import last_lines
 from besom.tracking.trial import Trial, set_trial
 

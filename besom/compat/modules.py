@@ -21,7 +21,7 @@ Home = tuple[str, str]
 _CALLS: Final = "besom.compat.calls"
 _ERRORS: Final = "besom.errors"
 _RUN: Final = ("besom.tracking.run", "Run")
-_NEW_ID: Final = ("besom.tracking.init", "new_id")
+_NEW_ID: Final = ("besom.tracking.new_run", "new_id")
 
 _OTHERWISE: Final = ("agent", "finish", "init", "join", "sweep")
 """Calls whose arguments wandb orders or names in another way."""

@@ -62,7 +62,7 @@ class ApiRun:
         self.entity: str = row["entity"]
         self.project: str = row["project"]
         self.state: str = row["state"]
-        self.config: dict[str, Any] = row["config"]
+        self.config: dict[str, Any] = {name: value for name, value in row["config"].items() if name[:1] != "_"}
         self.tags: list[str] = row["tags"]
         self.notes: str = row["notes"]
         self.group: str = row["group_name"]

@@ -358,7 +358,11 @@ def log_artifact(
         log.error("artifact %s is not recorded: %s could not be kept", artifact.name, ", ".join(artifact._lost))
         return artifact
     try:
-        artifact._digest = artifact.blobs.put(artifact._manifest())
+        for entry in artifact._entries.values():
+            if not entry.ref:
+                run.blobs.bring(entry.sha256, artifact.blobs)
+        artifact.blobs = run.blobs
+        artifact._digest = run.blobs.put(artifact._manifest())
     except (OSError, Unreachable) as error:
         log.error("artifact %s is not recorded: %s", artifact.name, error)
         return artifact

@@ -123,6 +123,17 @@ class Blobs:
             file.seek(0)
             yield file
 
+    def bring(self, sha256: str, source: Blobs) -> None:
+        """Have a blob that `source` has.
+
+        Raises:
+            OSError: it cannot be written.
+            Unreachable: it is not there, or is damaged.
+        """
+        if source.where != self.where and sha256 not in self:
+            with source.open(sha256) as file:
+                self._place.write(file)
+
     def read(self, sha256: str) -> bytes:
         """A blob's bytes, checked."""
         with self.open(sha256) as file:

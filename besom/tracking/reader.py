@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, Subquery, Text, and_, cast, func, lit
 
 from besom.tracking import schema
 from besom.tracking.memory import home_of
+from besom.tracking.metrics import NO_SUMMARY
 from besom.tracking.rows import Row, pieces_of
 from besom.tracking.score import Target
 from besom.tracking.store import get_meta
@@ -195,7 +196,8 @@ def summaries(conn: Connection, run_ids: Collection[str]) -> dict[str, dict[str,
     for some in pieces_of(run_ids):
         query = select(table.c.run, table.c.key, table.c.value).where(table.c.run.in_(some)).order_by(table.c.key)
         for name, key, value in conn.execute(query):
-            found.setdefault(name, {})[key] = json.loads(value)
+            if (held := json.loads(value)) != NO_SUMMARY:
+                found.setdefault(name, {})[key] = held
     return found
 
 

@@ -20,11 +20,11 @@ from typing import Any, Literal
 from besom.errors import (
     BesomError,
     FinishedRun,
+    TooLarge,
     TrialCancelled,
     TrialInterrupted,
     TrialPreempted,
     TrialStopped,
-    Unreachable,
     UsageError,
 )
 from besom.messages import Event
@@ -35,19 +35,26 @@ from besom.tracking.config import RunConfig
 from besom.tracking.flusher import flusher
 from besom.tracking.media.media import Media
 from besom.tracking.media.recognise import as_media
+from besom.tracking.metrics import Metric, Metrics
+from besom.tracking.resuming import Earlier
+from besom.tracking.settings import RunSettings
 from besom.tracking.summary import Summary
 from besom.tracking.trial import Trial
-from besom.tracking.values import KEY_LIMIT, plain, utf8
+from besom.tracking.values import KEY_LIMIT, KEYS_LIMIT, logged, utf8
 from besom.tracking.writer import Writer
 
-__all__ = ["ERROR_LINES", "Run", "RunIdentity", "last_lines"]
+__all__ = ["ERROR_LINES", "METRICS_KEY", "Mode", "Run", "RunIdentity", "last_lines"]
 
 log = logging.getLogger("besom")
 
 STEP_LIMIT = 2**62
 """Steps are kept in 64 bits."""
+METRICS_KEY = "_metrics"
+"""Where a run's config keeps what was defined of its metrics; names with _ in front are not the user's."""
 ERROR_LINES = 30
 """Lines of a traceback that are kept."""
+
+Mode = Literal["online", "offline", "disabled"]
 
 _INTERRUPTS: dict[str, type[TrialInterrupted]] = {
     "cancel": TrialCancelled,
@@ -81,7 +88,10 @@ class Run:
         directory: Folder for its files.
         on_finish: Called once with exit code, error text and the writer's batch count.
         patience: Seconds that `finish` waits for Redis, outside a trial.
+        earlier: What the store has of it, when it goes on outside a trial.
     """
+
+    mode: Mode = "online"
 
     def __init__(
         self,
@@ -93,21 +103,26 @@ class Run:
         directory: Path,
         on_finish: Callable[[Run, int, str, int], None],
         patience: float,
+        earlier: Earlier | None = None,
     ) -> None:
+        self.settings = RunSettings()
+        """What `init()` was asked for."""
         self.identity = identity
         self.config = config
         self.trial = trial
         self.dir = str(directory)
         self.start_time = time.time()
-        self.summary = Summary(self._summary_set)
+        self.summary = Summary(self._summary_set, earlier.summary if earlier else None)
         self._writer = writer
         self._on_finish = on_finish
         self._patience = patience
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
-        self._untold: list[Event] = []
-        self._unkept: set[str] = set()  # names whose media was warned about
-        self.step = trial.next_step if trial else 0
+        self._keys: set[str] = set()
+        self._warned: set[str] = set()
+        self._metrics = Metrics(earlier.summary if earlier else {})
+        self._earlier = earlier
+        self.step = trial.next_step if trial else earlier.next_step if earlier else 0
         self.starting_step = self.step
         self.state: Literal["running", "finished", "failed"] = "running"
         self.observers: list[Callable[[], None]] = []
@@ -174,18 +189,29 @@ class Run:
         return self.trial.claim.attempt if self.trial else 1
 
     @property
+    def offline(self) -> bool:
+        """Whether it is recorded in a folder only."""
+        return self.mode == "offline"
+
+    @property
+    def disabled(self) -> bool:
+        """Whether it is recorded nowhere."""
+        return self.mode == "disabled"
+
+    @property
     def resumed(self) -> bool:
-        """Whether its trial was begun before, by an attempt that was lost, handed back or failed."""
-        return self.attempt > 1
+        """Whether it was begun before: its trial by another attempt, or it goes on by `init(resume=...)`."""
+        return self.attempt > 1 or self._earlier is not None
 
     # ---- logging
 
     def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
-        """Record values at a step.
+        """Record values at a step. What has no room is left out, with one warning for each name.
 
         Args:
-            data: Names and values: numbers, strings, booleans, None, lists, dicts, numpy or torch scalars, media and
-                lists of media, DataFrames, matplotlib and plotly figures.
+            data: Names and values: numbers, strings, booleans, None, lists, dicts, scalars and arrays of numpy,
+                torch and the like (of more than 32 numbers: kept as a histogram), media and lists of media,
+                DataFrames, matplotlib and plotly figures.
             step: The step; the default is the next one. Steps only grow; a smaller one is ignored with a warning.
             commit: Close the row, so that the next `log` opens a new step. True by default without `step`.
 
@@ -197,7 +223,7 @@ class Run:
         self._raise_if_interrupted()
         if self.state != "running":
             raise FinishedRun(self.id, "log()")
-        row, media = _checked(data)
+        row, media = self._checked(data)
         if step is not None and (isinstance(step, bool) or not hasattr(step, "__index__")):
             raise TypeError(f"step must be an int, not {step!r}")
         if step is not None and step > STEP_LIMIT:
@@ -216,6 +242,38 @@ class Run:
             self._row.update(row)
             if commit if commit is not None else step is None:
                 self._close_row(force=True)
+
+    def define_metric(
+        self,
+        name: str,
+        step_metric: str | Metric | None = None,
+        step_sync: bool | None = None,
+        hidden: bool | None = None,
+        summary: str | None = None,
+        overwrite: bool | None = None,
+    ) -> Metric:
+        """Say what a metric's axis is, and what its summary holds.
+
+        Args:
+            name: A logged name, or the beginning of some and `*`.
+            step_metric: The logged name that is its x axis.
+            step_sync: Rows without `step_metric` get its last value; the default with a `step_metric`.
+            hidden: Pages leave it out.
+            summary: Of min, max, mean, last, first, with commas: the summary is then a dict of these. "none": it has
+                no summary.
+            overwrite: Replace an earlier definition of this name; by default it is added to.
+
+        Raises:
+            UsageError: a name or a summary that cannot be.
+            FinishedRun: after `finish()`.
+        """
+        if self.state != "running":
+            raise FinishedRun(self.id, "define_metric()")
+        with self._lock:
+            metric = self._metrics.define(name, step_metric, step_sync, hidden, summary, overwrite)
+            if self._writer.set_config({METRICS_KEY: self._metrics.told()}):
+                flusher().wake()
+        return metric
 
     @cached_property
     def blobs(self) -> Blobs:
@@ -256,10 +314,8 @@ class Run:
         return use_artifact(self, artifact_or_name, type)
 
     def tell(self, event: Event) -> None:
-        """Append an event to the journal; what Redis does not take now is tried again later, `finish` the last time."""
-        with self._lock:
-            self._untold.append(event)
-            self._tell_rest(0.0)
+        """Record an event; what Redis does not take now is tried again at the end."""
+        self._writer.tell(event)
 
     def should_stop(self) -> bool:
         """Whether the trial is to end; the next `log()` would raise."""
@@ -278,9 +334,6 @@ class Run:
             end()
         flusher().remove(self._writer)
         batches = self._writer.close(self.trial.patience if self.trial else self._patience)
-        self._tell_rest(self.trial.patience if self.trial else self._patience)
-        for event in self._untold:
-            log.error("run %s: Redis is away, so this is not recorded: %r", self.id, event)
         if self.trial:
             self.trial.writers[self._writer.name.writer] = batches
         self._on_finish(self, exit_code or 0, error, batches)
@@ -297,15 +350,44 @@ class Run:
             text = "" if isinstance(error, TrialInterrupted) else last_lines("".join(traceback.format_exception(error)))
             self.finish(1, error=text)
 
+    # ---- for init
+
+    def config_changed(self, values: dict[str, Any]) -> None:
+        """The user has changed the config."""
+        if self._writer.set_config(values):
+            flusher().wake()
+
+    def go_on_in_child(self, on_finish: Callable[[Run, int, str, int], None]) -> None:
+        """In a forked child: rows go through a writer of its own, and the child's end is not the run's."""
+        self._lock = threading.RLock()
+        self._row = {}  # an open row is the parent's
+        self._writer = self._writer.in_child()
+        self._on_finish = on_finish
+        if self.trial and self.trial.connection:
+            self.trial.connection = self.trial.connection.renewed()
+        flusher().expect(self._writer)
+
     # ---- inside
 
-    def _tell_rest(self, patience: float) -> None:
-        try:
-            while self._untold:
-                self._writer.journal.append(self._untold[0], patience=patience)
-                del self._untold[0]
-        except Unreachable as error:
-            log.warning("%s; what run %s recorded is told later", error, self.id)
+    def _checked(self, data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Media]]:
+        """Plain values, and media; what has no room is left out, and said once for each name."""
+        if not isinstance(data, Mapping):
+            raise TypeError(f"besom.log takes a dict of names and values, not {type(data).__name__}")
+        row: dict[str, Any] = {}
+        media: dict[str, Media] = {}
+        for key, value in data.items():
+            if key not in self._keys and not self._takes(key):
+                continue
+            if type(value) in (float, int):
+                row[utf8(key)] = value
+            elif (shown := as_media(value)) is not None:
+                media[utf8(key)] = shown
+            else:
+                try:
+                    row[utf8(key)] = logged(value, key)
+                except TooLarge as error:
+                    self._warn(key, f"{error}; it is left out")
+        return row, media
 
     def _kept(self, media: Mapping[str, Media], step: int) -> dict[str, Any]:
         """What stands in the row for media; what cannot be kept is warned about, once for each name."""
@@ -314,10 +396,27 @@ class Run:
             try:
                 told[key] = shown.to_logged(self, key, step)
             except (OSError, BesomError) as error:
-                if key not in self._unkept:
-                    self._unkept.add(key)
-                    log.warning("%s at step %d cannot be kept, and is left out: %s", key, step, error)
+                self._warn(key, f"{key} at step {step} cannot be kept, and is left out: {error}")
         return told
+
+    def _takes(self, key: Any) -> bool:
+        """Whether a new name has room."""
+        if not isinstance(key, str):
+            raise TypeError(f"names in besom.log are strings, not {key!r}")
+        if len(key) > KEY_LIMIT:
+            raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
+        if len(self._keys) >= KEYS_LIMIT:
+            self._warn(
+                "", f"run {self.id} has {KEYS_LIMIT} names already; {key!r} and all other new names are left out"
+            )
+            return False
+        self._keys.add(key)
+        return True
+
+    def _warn(self, about: str, message: str) -> None:
+        if about not in self._warned and len(self._warned) <= KEYS_LIMIT:
+            self._warned.add(about)
+            log.warning("%s", message)
 
     def _label(self, *_: Any, **__: Any) -> None:
         """W&B's statistics of which library logs; libraries call it, and it means nothing here."""
@@ -326,10 +425,16 @@ class Run:
         if not self._row and not force:
             return
         row, self._row = self._row, {}
+        if self._metrics:
+            self._metrics.complete(row)
         self.summary.logged(row)
+        defined = self._metrics.summarise(row) if self._metrics else {}
         row["_timestamp"] = time.time()
         if self._writer.add(self.step, row):
             flusher().wake()
+        if defined:
+            self.summary.defined(defined)
+            self._writer.set_summary(defined)
         self.step += 1
 
     def _summary_set(self, values: dict[str, Any]) -> None:
@@ -346,26 +451,6 @@ class Run:
     def _raise_if_interrupted(self) -> None:
         if (interrupt := self._interrupt()) is not None:
             raise interrupt(f"trial {self.id}")
-
-
-def _checked(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Media]]:
-    """Plain values, and media."""
-    if not isinstance(data, Mapping):
-        raise TypeError(f"besom.log takes a dict of names and values, not {type(data).__name__}")
-    row: dict[str, Any] = {}
-    media: dict[str, Media] = {}
-    for key, value in data.items():
-        if not isinstance(key, str):
-            raise TypeError(f"names in besom.log are strings, not {key!r}")
-        if len(key) > KEY_LIMIT:
-            raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
-        if type(value) in (float, int):
-            row[utf8(key)] = value
-        elif (shown := as_media(value)) is not None:
-            media[utf8(key)] = shown
-        else:
-            row[utf8(key)] = plain(value, key)
-    return row, media
 
 
 def last_lines(text: str, count: int = ERROR_LINES) -> str:

@@ -22,7 +22,7 @@ from besom.broker.journal import Journal
 from besom.disk import private_folder
 from besom.messages import Batch, Claim
 
-__all__ = ["Spool", "WriterName", "send_leftovers"]
+__all__ = ["Spool", "WriterName", "send_leftovers", "send_spool"]
 
 log = logging.getLogger("besom")
 
@@ -92,6 +92,12 @@ class Spool:
             self._file.close()
             self._file = None
 
+    def let_go(self) -> None:
+        """In a forked child: the file is the parent's, whose lock holds on."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
     def _open(self) -> FileIO:
         private_folder(self.path.parent)
         scratch = self.path.with_suffix(".new")  # nobody finds the file before it is locked
@@ -131,11 +137,18 @@ def send_leftovers(folder: Path, journal: Journal, *, patience: float, run: str 
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue  # its writer lives
-            sent += _send_file(path, list(_records(file)), journal, patience)
+            sent += send_spool(path, journal, patience=patience)
     return sent
 
 
-def _send_file(path: Path, records: list[tuple[int, bytes]], journal: Journal, patience: float) -> int:
+def send_spool(path: Path, journal: Journal, *, patience: float, keep: bool = False) -> int:
+    """Send one file whose writer is gone; how many batches. Unless kept, it is deleted.
+
+    Raises:
+        Unreachable: Redis did not answer; the file stays.
+    """
+    with path.open("rb") as file:
+        records = list(_records(file))
     try:
         name = _name_in(records[0][1]) if records else None
     except (ValueError, TypeError, msgpack.UnpackException) as error:
@@ -145,7 +158,8 @@ def _send_file(path: Path, records: list[tuple[int, bytes]], journal: Journal, p
     if name is not None:
         for seq, body in records[1:]:
             journal.append_batch(name.batch(seq, body), first=True, limit=0, claim=name.claim, patience=patience)
-    path.unlink(missing_ok=True)
+    if not keep:
+        path.unlink(missing_ok=True)
     return max(0, len(records) - 1)
 
 

@@ -14,23 +14,27 @@ import time
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
-from besom.messages import BatchBody
+from besom.messages import BatchBody, Event
 from besom.tracking.spool import Spool, WriterName
+from besom.tracking.values import size_of
 
-__all__ = ["FLUSH_SECONDS", "Writer"]
+__all__ = ["FLUSH_SECONDS", "MEMORY_BYTES", "Writer"]
 
 log = logging.getLogger("besom")
 
 FLUSH_SECONDS: Final = 0.2
 _BATCH_ROWS: Final = 500
 _BATCH_BYTES: Final = 48_000
-_MEMORY_BYTES: Final = 8_000_000
-"""Batches kept in memory; what is more goes to the spool."""
+MEMORY_BYTES: Final = 64_000_000
+"""Memory of one writer, by default."""
+_SHARE: Final = 8
+"""An eighth of it for batches that are kept, an eighth of values for rows: as Python objects these take five times."""
 _ALL: Final = 1 << 62
 """Bytes: the whole spool."""
 _EXACT_INT: Final = 2**53
@@ -41,20 +45,22 @@ class Writer:
     """One writer of one run.
 
     Args:
-        journal: Where batches go.
+        journal: Where batches go; None for writers that send nothing.
         name: Run, attempt, and the claim of its trial.
         spool_folder: Where batches wait when they cannot be sent.
         journal_limit: Bytes unread above which the journal refuses log batches.
         clock: Seconds, monotonic.
+        memory: Bytes that it may take; what is more goes to the spool.
     """
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Journal | None,
         name: WriterName,
         spool_folder: Path,
         journal_limit: int,
         clock: Callable[[], float] = time.monotonic,
+        memory: int = MEMORY_BYTES,
     ) -> None:
         self.name = name
         self.control = ""
@@ -66,7 +72,11 @@ class Writer:
         self._clock = clock
         self._spool = Spool(spool_folder, name)
         self._rows = threading.Lock()  # what is logged
-        self._sending = threading.Lock()  # what is sent; taken before _rows
+        self._sending = threading.Lock()  # one sends at a time; taken before _keeping
+        self._telling = threading.Lock()  # events, which have no numbers
+        self._untold: list[Event] = []
+        self._keeping = threading.Lock()  # numbered batches, in memory and spool; taken before _rows
+        self._memory = memory // _SHARE
         self._clear()
         self._due = 0.0
         self._seq = 0
@@ -80,12 +90,19 @@ class Writer:
         """A random writer id."""
         return secrets.token_hex(8)
 
-    # ---- what the run calls
+    def in_child(self) -> Writer:
+        """A writer of its own for a forked child; what waits in this one is the parent's to send."""
+        assert self._journal is not None
+        self._spool.let_go()
+        journal = Journal(self._journal.connection.renewed())
+        return Writer(
+            journal, self._childs_name(), self._spool.path.parent, self._limit, self._clock, self._memory * _SHARE
+        )
 
-    @property
-    def journal(self) -> Journal:
-        """Where batches go."""
-        return self._journal
+    def _childs_name(self) -> WriterName:
+        return replace(self.name, writer=self.new_id())
+
+    # ---- what the run calls
 
     def add(self, step: int, row: Mapping[str, Any]) -> bool:
         """Add a row of plain values; whether it was the first of a batch."""
@@ -97,23 +114,27 @@ class Writer:
                     self._size += len(key) + 16
                 column[0].append(step)
                 column[1].append(value)
-                self._size += 16 if type(value) in (float, int, bool) else 24 + _length(value)
+                self._size += 16 if type(value) in (float, int, bool) else 24 + size_of(value)
                 self._summary.pop(key, None)
             self._count += 1
-            return self._noted()
+            first = self._noted()
+            too_many = self._size > self._memory
+        if too_many:
+            self._spill()
+        return first
 
     def set_summary(self, values: Mapping[str, Any]) -> bool:
         """Set summary values explicitly."""
         with self._rows:
             self._summary.update(values)
-            self._size += sum(24 + len(key) + _length(value) for key, value in values.items())
+            self._size += sum(24 + len(key) + size_of(value) for key, value in values.items())
             return self._noted()
 
     def set_config(self, values: Mapping[str, Any]) -> bool:
         """Update the run's config."""
         with self._rows:
             self._config.update(values)
-            self._size += sum(24 + len(key) + _length(value) for key, value in values.items())
+            self._size += sum(24 + len(key) + size_of(value) for key, value in values.items())
             return self._noted()
 
     def add_line(self, stream: str, seconds: float, line: str) -> bool:
@@ -122,6 +143,12 @@ class Writer:
             self._console.append((stream, seconds, line))
             self._size += 24 + len(line)
             return self._noted()
+
+    def tell(self, event: Event) -> None:
+        """Record an event now; what Redis does not take is tried again with the next, and at `close`."""
+        with self._telling:
+            self._untold.append(event)
+            self._tell_rest(0.0)
 
     # ---- what the flusher calls
 
@@ -156,7 +183,11 @@ class Writer:
             if not sent:
                 self._leave_behind()
             self._spool.close(keep=not sent)
-            return self._seq
+        with self._telling:
+            self._tell_rest(patience)
+            for event in self._untold:
+                log.error("run %s: Redis is away, so this is not recorded: %r", self.name.run, event)
+        return self._seq
 
     # ---- inside
 
@@ -181,33 +212,62 @@ class Writer:
             return True
         return False
 
+    def _tell_rest(self, patience: float) -> None:
+        try:
+            while self._untold:
+                self._tell_one(self._untold[0], patience)
+                del self._untold[0]
+        except Unreachable as error:
+            self._complain("untold", f"{error}; what run {self.name.run} records is told later")
+
+    def _tell_one(self, event: Event, patience: float) -> None:
+        assert self._journal is not None
+        self._journal.append(event, patience=patience)
+
     def _unsent(self) -> bool:
         return self._seq > self._sent
 
+    def _spill(self) -> None:
+        """In the thread that logs, when rows come faster than Redis takes them: put them on disk."""
+        self._complain(
+            "memory",
+            f"run {self.name.run} logs faster than Redis takes it; what is more than memory holds "
+            f"waits in {self._spool.path}",
+        )
+        self._cut()
+
     def _cut(self) -> None:
         """Turn what is logged into numbered batches."""
-        with self._rows:
-            if not self._size:
-                return
-            history, summary, config, console = self._history, self._summary, self._config, self._console
-            self._clear()
-        for body in _bodies(history, summary, config, console):
-            packed = body.pack()
-            self._seq += 1  # only now: a number without its batch would be missed for ever
-            self._keep(self._seq, packed)
+        with self._keeping:
+            with self._rows:
+                if not self._size:
+                    return
+                history, summary, config, console = self._history, self._summary, self._config, self._console
+                self._clear()
+            for body in _bodies(history, summary, config, console):
+                packed = body.pack()
+                if self._keep(self._seq + 1, packed):
+                    self._seq += 1  # only now: a number without its batch would be missed for ever
 
-    def _keep(self, seq: int, body: bytes) -> None:
-        if len(self._spool) or self._kept_bytes + len(body) > _MEMORY_BYTES:
+    def _keep(self, seq: int, body: bytes) -> bool:
+        """Keep a batch until it is sent; False when there is no room for it anywhere."""
+        if len(self._spool) or self._kept_bytes + len(body) > self._memory:
             try:
                 self._spool.append(seq, body)
             except (OSError, Unreachable) as error:
-                self._complain(
-                    "spool", f"the spool {self._spool.path} cannot be written ({error}); keeping rows in memory"
-                )
-                self._hold(self._spool.take(_ALL))  # what is in memory is sent before what is in the spool
-            else:
-                return
+                return self._keep_without_spool(seq, body, error)
+            return True
         self._hold([(seq, body)])
+        return True
+
+    def _keep_without_spool(self, seq: int, body: bytes, error: Exception) -> bool:
+        self._complain("spool", f"the spool {self._spool.path} cannot be written ({error}); keeping rows in memory")
+        self._hold(self._spool.take(_ALL))  # what is in memory is sent before what is in the spool
+        if self._kept_bytes + len(body) > self._memory * (_SHARE // 2):
+            self._complain("lost", f"run {self.name.run}: memory is full as well; what it logs now is lost")
+            return False
+        self._hold([(seq, body)])
+        return True
 
     def _hold(self, records: Iterable[tuple[int, bytes]]) -> None:
         for record in records:
@@ -216,30 +276,32 @@ class Writer:
 
     def _send(self, patience: float) -> bool:
         """Send all that is kept and not sent, in order."""
-        position = 0
-        while True:
-            while position < len(self._kept) and self._kept[position][0] <= self._sent:
-                position += 1
-            if position == len(self._kept):
-                if not len(self._spool):
-                    return True
-                self._hold(self._spool.take(1_000_000))
-                continue
-            status = self._send_one(position, patience)
-            if status == "ok":
-                position = 0
-            elif status == "gap":
-                self._sent = self._kept[0][0] - 1
-                position = 0
-            else:
+        while (record := self._next_record()) is not None:
+            status = self._send_one(*record, patience)
+            if status == "gap":
+                with self._keeping:
+                    self._sent = self._kept[0][0] - 1
+            elif status != "ok":
                 return False
+        return True
 
-    def _send_one(self, position: int, patience: float) -> str:
-        seq, body = self._kept[position]
+    def _next_record(self) -> tuple[int, bytes] | None:
+        """The first that is not sent, read from the spool when memory has no more."""
+        with self._keeping:
+            while True:
+                for record in self._kept:
+                    if record[0] > self._sent:
+                        return record
+                if not len(self._spool):
+                    return None
+                self._hold(self._spool.take(1_000_000))
+
+    def _send_one(self, seq: int, body: bytes, patience: float) -> str:
+        assert self._journal is not None
         try:
             answer = self._journal.append_batch(
                 self.name.batch(seq, body),
-                first=position == 0,
+                first=self._kept[0][0] == seq,
                 limit=self._limit,
                 claim=self.name.claim,
                 patience=patience,
@@ -253,10 +315,11 @@ class Writer:
                 "full",
                 f"the journal is full, no controller is reading it; run {self.name.run} logs to {self._spool.path}",
             )
-        if answer.status == "ok":
-            self._sent = max(self._sent, seq)
-        while self._kept and self._kept[0][0] <= answer.recorded:
-            self._kept_bytes -= len(self._kept.popleft()[1])
+        with self._keeping:
+            if answer.status == "ok":
+                self._sent = max(self._sent, seq)
+            while self._kept and self._kept[0][0] <= answer.recorded:
+                self._kept_bytes -= len(self._kept.popleft()[1])
         return answer.status
 
     def _leave_behind(self) -> None:
@@ -290,7 +353,7 @@ def _bodies(
     for key, (steps, values) in history.items():
         for start in range(0, len(steps), _BATCH_ROWS):
             piece = values[start : start + _BATCH_ROWS]
-            size = len(key) + sum(24 + _length(value) for value in piece)
+            size = len(key) + sum(24 + size_of(value) for value in piece)
             if columns and (size > room or key in columns):
                 bodies.append(BatchBody(history=columns))
                 columns, room = {}, _BATCH_BYTES
@@ -322,13 +385,3 @@ def _msgpack_safe(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _msgpack_safe(item) for name, item in value.items()}
     return value
-
-
-def _length(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, list):
-        return 8 + sum(8 + _length(item) for item in value)
-    if isinstance(value, dict):
-        return 8 + sum(8 + len(name) + _length(item) for name, item in value.items())
-    return 8

@@ -16,7 +16,7 @@ from besom.broker.journal import Journal
 from besom.broker.ledger import Ending
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped
 from besom.settings import read_settings
-from besom.tracking.init import active_run
+from besom.tracking.active import active_run
 from besom.tracking.trial import current_trial
 from tests.agent.conftest import Lend
 

@@ -30,7 +30,7 @@ def test_the_commands() -> None:
     """The verbs of the contract, and no other."""
     assert set(COMMANDS) == {
         "agent", "agents", "backup", "best", "cancel", "controller", "demo", "down", "exec", "export", "logs",
-        "ls", "pause", "resume", "retry", "rm", "run", "runs", "show", "status", "stop", "sweep",
+        "ls", "pause", "resume", "retry", "rm", "run", "runs", "show", "status", "stop", "sweep", "sync",
     }  # fmt: skip
 
 

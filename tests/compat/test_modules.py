@@ -9,7 +9,7 @@ import pytest
 
 import besom
 from besom.errors import BesomError, ConfigError, UsageError
-from besom.tracking import init as init_module
+from besom.tracking import connections
 from besom.tracking.run import Run
 
 pytestmark = pytest.mark.usefixtures("stand_in")
@@ -22,7 +22,7 @@ def wandb(stand_in: None) -> Any:
 
 @pytest.fixture
 def wired(fake: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(init_module, "connect", lambda _: fake)
+    monkeypatch.setattr(connections, "connect", lambda _: fake)
     yield fake
     besom.finish()
 

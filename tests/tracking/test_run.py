@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from besom.errors import (
     UsageError,
 )
 from besom.messages import Claim
+from besom.tracking import run as run_module
 from besom.tracking.config import RunConfig
 from besom.tracking.run import ERROR_LINES, Run, RunIdentity, last_lines
 from besom.tracking.spool import WriterName
@@ -166,6 +168,45 @@ def test_limits_of_names_and_steps(run: Run) -> None:
         run.log({"k" * (KEY_LIMIT + 1): 1})
     with pytest.raises(UsageError, match="too large"):
         run.log({"a": 1}, step=2**63)
+
+
+def test_threads_log_at_once(run: Run, desk: Desk) -> None:
+    """Rows of several threads are all kept, each at a step of its own."""
+
+    def work(name: str) -> None:
+        for value in range(200):
+            run.log({name: value})
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    run.finish()
+    rows = desk.rows("r")
+    assert [row["_step"] for row in rows] == list(range(600))
+    for name in "abc":
+        assert [row[name] for row in rows if name in row] == list(range(200))
+
+
+def test_what_has_no_room(run: Run, desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """A value above 64 kB is left out with one warning for its name; the rest of the row is kept."""
+    for step in range(2):
+        run.log({"big": "x" * 64_001, "a": step})
+    run.log({"big": "small enough"})
+    run.finish()
+    assert [("big" in message, "left out" in message) for message in caplog.messages] == [(True, True)]
+    assert desk.rows("r") == [{"_step": 0, "a": 0}, {"_step": 1, "a": 1}, {"_step": 2, "big": "small enough"}]
+
+
+def test_too_many_names(run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names beyond the limit are left out with one warning, known ones go on."""
+    monkeypatch.setattr(run_module, "KEYS_LIMIT", 2)
+    run.log({"a": 1, "b": 1, "c": 1})
+    run.log({"d": 1, "a": 2})
+    run.finish()
+    assert dict(run.summary.items()) == {"a": 2, "b": 1}
+    assert ["2 names already" in message for message in caplog.messages] == [True]
 
 
 def test_names_without_utf8(run: Run, desk: Desk) -> None:
