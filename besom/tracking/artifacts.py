@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote, urlparse
 
 from besom.errors import FinishedRun, NotFound, Unreachable, UsageError
-from besom.messages import ArtifactLogged
+from besom.messages import ArtifactLogged, Event
 from besom.settings import Settings, read_settings
 from besom.tracking.blobs import Blobs, sha256_of
 from besom.tracking.media.media import Media, to_json
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from besom.tracking.media.table import Table
     from besom.tracking.run import Run
 
-__all__ = ["Artifact", "ArtifactEntry", "find_artifact", "log_artifact", "use_artifact"]
+__all__ = ["Artifact", "ArtifactEntry", "Recording", "find_artifact", "log_artifact", "use_artifact"]
 
 log = logging.getLogger("besom")
 
@@ -335,8 +335,35 @@ class Artifact:
         target.write_bytes(path.read_bytes())
 
 
+class Recording(Protocol):
+    """What an artifact is logged to: a run."""
+
+    @property
+    def state(self) -> str:
+        """ "running" while it is open."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def entity(self) -> str:
+        """User or team."""
+
+    @property
+    def project(self) -> str:
+        """Its project."""
+
+    @property
+    def blobs(self) -> Blobs:
+        """Where its files go."""
+
+    def tell(self, event: Event) -> None:
+        """Record an event."""
+
+
 def log_artifact(
-    run: Run,
+    run: Recording,
     artifact_or_path: Artifact | str | os.PathLike[str],
     name: str | None = None,
     type: str | None = None,
@@ -427,7 +454,7 @@ def _recorded(row: Mapping[str, Any], blobs: Blobs) -> Artifact:
     return artifact
 
 
-def _of_path(path: Path, name: str | None, type: str | None, run: Run) -> Artifact:
+def _of_path(path: Path, name: str | None, type: str | None, run: Recording) -> Artifact:
     if not path.exists():
         raise ValueError(f"{path} is neither a file nor a folder")
     artifact = Artifact(name or f"run-{run.id}-{re.sub(r'[^A-Za-z0-9_.-]', '_', path.name)}", type or "unspecified")

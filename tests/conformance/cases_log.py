@@ -387,7 +387,13 @@ def summary_last(b: Bench) -> Any:
     run = b.init()
     run.log({"a": 1, "b": "x"})
     run.log({"a": 2})
-    return [run.summary["a"], run.summary["b"], run.summary.get("a"), run.summary.get("none"), sorted(_own(run.summary))]
+    return [
+        run.summary["a"],
+        run.summary["b"],
+        run.summary.get("a"),
+        run.summary.get("none"),
+        sorted(_own(run.summary)),
+    ]
 
 
 def summary_contains(b: Bench) -> Any:
@@ -486,7 +492,7 @@ def metric_kinds(b: Bench) -> Any:
         run.define_metric(kind, summary=kind)
     run.define_metric("some", summary="min,max,mean")
     for value in (3.0, 1.0, 2.0):
-        run.log({name: value for name in ("min", "max", "mean", "last", "first", "some", "free")})
+        run.log(dict.fromkeys(("min", "max", "mean", "last", "first", "some", "free"), value))
     return run.summary["min"]
 
 
@@ -618,4 +624,4 @@ def _a_function() -> None: ...
 
 
 def _own(summary: Any) -> list[str]:
-    return [name for name in summary.keys() if not name.startswith("_")]  # noqa: SIM118: wandb's has no __iter__
+    return [name for name in dict(summary) if not name.startswith("_")]

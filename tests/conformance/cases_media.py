@@ -39,7 +39,8 @@ def image_bad_shapes(b: Bench) -> Any:
     image = b.w.Image
     return [
         b.raised(image, np.zeros((3, 8, 10), np.uint8)), b.raised(image, np.zeros((2, 3, 8, 10), np.uint8)),
-        b.raised(image, np.zeros(5, np.uint8)), b.raised(image, _BYTES[:, :, :2]), b.raised(image, [[1, 2], [3, 4]]), b.raised(image, 3),
+        b.raised(image, np.zeros(5, np.uint8)), b.raised(image, _BYTES[:, :, :2]),
+        b.raised(image, [[1, 2], [3, 4]]), b.raised(image, 3),
         b.raised(image, "none.png"),
     ]  # fmt: skip
 
@@ -75,7 +76,9 @@ def image_pil(b: Bench) -> Any:
     import PIL.Image
 
     picture = PIL.Image.fromarray(_BYTES)
-    b.init().log({"rgb": b.w.Image(picture), "p": b.w.Image(picture.convert("P")), "l": b.w.Image(picture.convert("L"))})
+    b.init().log(
+        {"rgb": b.w.Image(picture), "p": b.w.Image(picture.convert("P")), "l": b.w.Image(picture.convert("L"))}
+    )
 
 
 def image_pil_bare(b: Bench) -> Any:
@@ -365,7 +368,9 @@ def table_iterrows(b: Bench) -> Any:
 
 def html_text(b: Bench) -> Any:
     """A page as text, with and without the style that is put in."""
-    b.init().log({"a": b.w.Html("<b>hi</b>", inject=False), "b": b.w.Html("<html><head></head>hi</html>", inject=False)})
+    b.init().log(
+        {"a": b.w.Html("<b>hi</b>", inject=False), "b": b.w.Html("<html><head></head>hi</html>", inject=False)}
+    )
 
 
 def html_injected(b: Bench) -> Any:

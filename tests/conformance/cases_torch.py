@@ -26,7 +26,9 @@ def tensor_lists(b: Bench) -> Any:
     """Up to 32 numbers are a list, more a histogram."""
     import torch
 
-    b.init().log({"short": torch.arange(4.0), "long": torch.arange(40.0), "grad": torch.ones(3, requires_grad=True) * 2})
+    b.init().log(
+        {"short": torch.arange(4.0), "long": torch.arange(40.0), "grad": torch.ones(3, requires_grad=True) * 2}
+    )
 
 
 def tensor_image(b: Bench) -> Any:

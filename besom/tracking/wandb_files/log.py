@@ -47,6 +47,8 @@ class LogFile:
         self.path = path
         self.damage: list[str] = []
         """What `records` had to leave out, filled while it runs."""
+        self.count = 0
+        """Records that it has given."""
         with path.open("rb") as file:
             head = file.read(_HEADER.size)
         if len(head) < _HEADER.size:
@@ -59,7 +61,12 @@ class LogFile:
 
     def records(self) -> Iterator[bytes]:
         """The records in order. A damaged block is passed over from the damage on; what is whole after it is given."""
-        self.damage = []
+        self.damage, self.count = [], 0
+        for content in self._joined():
+            self.count += 1
+            yield content
+
+    def _joined(self) -> Iterator[bytes]:
         parts: list[bytes] = []
         with self.path.open("rb") as file:
             for kind, content in self._pieces(file):

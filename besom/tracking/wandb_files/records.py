@@ -8,18 +8,14 @@ Reads: `LogFile`.  Gives: `Entry`: a record's kind, place in the file and fields
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from besom.tracking.wandb_files.log import LogFile
 from besom.tracking.wandb_files.wire import Field, Malformed, Schema, decode, numbers
 
-__all__ = ["Entry", "nested", "read_entries", "seconds_of", "value_of"]
-
-log = logging.getLogger("besom")
+__all__ = ["Entry", "apply_changes", "nested", "read_entries", "seconds_of", "value_of"]
 
 
 def _message(name: str, schema: Schema, *, many: bool = False) -> Field:
@@ -136,6 +132,17 @@ def nested(target: dict[str, Any], item: Mapping[str, Any], value: Any) -> None:
     target[last] = value
 
 
-def files_of(path: Path) -> Path:
-    """The folder of the files that go with a `.wandb` file."""
-    return path.parent / "files"
+def apply_changes(held: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Apply a record of config or summary; items whose JSON is none are left out."""
+    for item in changes.get("update", ()):
+        try:
+            nested(held, item, value_of(item))
+        except ValueError:
+            continue
+    for item in changes.get("remove", ()):
+        *path, last = item.get("nested_key") or [item.get("key", "")]
+        inside: Any = held
+        for name in path:
+            inside = inside.get(name) if isinstance(inside, dict) else None
+        if isinstance(inside, dict):
+            inside.pop(last, None)
