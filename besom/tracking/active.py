@@ -13,7 +13,17 @@ from besom.errors import UsageError
 from besom.tracking.metrics import Metric
 from besom.tracking.run import Run
 
-__all__ = ["active_run", "define_metric", "finish", "forget", "log_row", "make_active", "needed_run", "runs_in_process"]
+__all__ = [
+    "active_run",
+    "define_metric",
+    "finish",
+    "forget",
+    "log_row",
+    "make_active",
+    "needed_run",
+    "put_beside",
+    "runs_in_process",
+]
 
 _in_context: ContextVar[Run | None] = ContextVar("besom_run", default=None)
 _in_process: list[Run] = []
@@ -31,6 +41,15 @@ def make_active(run: Run) -> None:
     """The run is the active one from now on, here and in threads and contexts that have none."""
     _in_context.set(run)
     _in_process.append(run)
+
+
+def put_beside(run: Run) -> None:
+    """The run is the process' as well; this context's own, where it has one that runs, stays the active one."""
+    own = _in_context.get()
+    if own is None or own.state != "running":
+        make_active(run)
+    else:
+        _in_process.insert(0, run)
 
 
 def runs_in_process() -> list[Run]:

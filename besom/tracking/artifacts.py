@@ -121,6 +121,11 @@ class Artifact:
         return dict(self._entries)
 
     @property
+    def manifest(self) -> Artifact:
+        """Where W&B has `entries`: the artifact itself."""
+        return self
+
+    @property
     def size(self) -> int:
         """Bytes of its files."""
         return sum(entry.size for entry in self._entries.values())

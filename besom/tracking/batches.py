@@ -47,13 +47,20 @@ class Opened:
         if not size:
             return
         blob = bytes(msgpack.packb(values)) if kind == "j" else values
-        value = values[-1] if kind == "j" else struct.unpack_from(f"<{kind}", values, len(values) - 8)[0]
-        first, step = (struct.unpack_from("<q", steps, offset)[0] for offset in (0, len(steps) - 8))
+        last = _last_value(values) if kind == "j" else size - 1
+        value = values[last] if kind == "j" else struct.unpack_from(f"<{kind}", values, last * 8)[0]
+        first, step = (struct.unpack_from("<q", steps, offset)[0] for offset in (0, last * 8))
         self.columns[key] = (kind, steps, blob)
         if key.startswith(SYSTEM):
             return  # neither the run's summary nor its steps
-        self.last[key] = (step, json.dumps(value))
+        if value is not None:
+            self.last[key] = (step, json.dumps(value))
         self.first_step = first if self.first_step is None else min(self.first_step, first)
+
+
+def _last_value(values: list[Any]) -> int:
+    """Where the last value that is not None is; 0 when there is none."""
+    return next((place for place in range(len(values) - 1, 0, -1) if values[place] is not None), 0)
 
 
 def _storable(key: str) -> str:

@@ -11,11 +11,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
+
+import msgpack
 
 from besom.errors import (
     BesomError,
@@ -27,7 +29,7 @@ from besom.errors import (
     TrialStopped,
     UsageError,
 )
-from besom.messages import Event
+from besom.messages import Event, RunEdited
 from besom.settings import read_settings
 from besom.tracking.artifacts import Artifact, log_artifact, use_artifact
 from besom.tracking.blobs import Blobs
@@ -65,7 +67,7 @@ _INTERRUPTS: dict[str, type[TrialInterrupted]] = {
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """Who a run is; fixed at `init()`."""
+    """Who a run is."""
 
     id: str
     name: str
@@ -140,8 +142,12 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Its display name."""
+        """Its display name; may be set."""
         return self.identity.name
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._edit(name=utf8(str(value)))
 
     @property
     def project(self) -> str:
@@ -165,13 +171,25 @@ class Run:
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Its tags."""
+        """Its tags; may be set."""
         return self.identity.tags
+
+    @tags.setter
+    def tags(self, value: Sequence[str]) -> None:
+        self._edit(tags=tuple(dict.fromkeys([value] if isinstance(value, str) else map(str, value))))
 
     @property
     def notes(self) -> str:
-        """Its notes, or ''."""
+        """Its notes, or ''; may be set."""
         return self.identity.notes
+
+    @notes.setter
+    def notes(self, value: str | None) -> None:
+        self._edit(notes=utf8(str(value or "")))
+
+    @property
+    def url(self) -> None:
+        """None: runs have no page of their own; W&B's has none offline."""
 
     @property
     def path(self) -> str:
@@ -239,7 +257,10 @@ class Run:
                 if step > self.step:
                     self._close_row(force=False)
                     self.step = step
-            self._row.update(row)
+            if self._row:
+                _join(self._row, row)
+            else:
+                self._row = row
             if commit if commit is not None else step is None:
                 self._close_row(force=True)
 
@@ -353,7 +374,13 @@ class Run:
     # ---- for init
 
     def config_changed(self, values: dict[str, Any]) -> None:
-        """The user has changed the config."""
+        """The user has changed the config.
+
+        Raises:
+            FinishedRun: after `finish()`.
+        """
+        if self.state != "running":
+            raise FinishedRun(self.id, "config")
         if self._writer.set_config(values):
             flusher().wake()
 
@@ -418,6 +445,13 @@ class Run:
             self._warned.add(about)
             log.warning("%s", message)
 
+    def _edit(self, **changed: Any) -> None:
+        """Change what the run is called, here and in the store."""
+        if self.state != "running":
+            raise FinishedRun(self.id, f"the new {', '.join(changed)}")
+        self.identity = replace(self.identity, **changed)
+        self.tell(RunEdited(run=self.id, body=bytes(msgpack.packb(changed))))
+
     def _label(self, *_: Any, **__: Any) -> None:
         """W&B's statistics of which library logs; libraries call it, and it means nothing here."""
 
@@ -451,6 +485,16 @@ class Run:
     def _raise_if_interrupted(self) -> None:
         if (interrupt := self._interrupt()) is not None:
             raise interrupt(f"trial {self.id}")
+
+
+def _join(open_row: dict[str, Any], row: Mapping[str, Any]) -> None:
+    """Add to a row that is open: of a nested dict, name by name; media are whole."""
+    for key, value in row.items():
+        held = open_row.get(key)
+        if isinstance(held, dict) and isinstance(value, dict) and not ("_type" in held or "_type" in value):
+            _join(held, value)
+        else:
+            open_row[key] = value
 
 
 def last_lines(text: str, count: int = ERROR_LINES) -> str:

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import struct
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,40 +28,46 @@ def main() -> None:
     """Run the cases and write the record."""
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
-    parser.add_argument("--only", default="", help="Cases whose names contain this.")
-    given = parser.parse_args()
+    target = parser.parse_args().file.absolute()
     os.environ |= _QUIET
     import wandb
 
-    target = given.file.absolute()
-    held = json.loads(target.read_text()) if given.only and target.exists() else {"cases": {}}
-    for name, case in cases_in(cases_run, cases_log, cases_media, cases_torch).items():
-        if given.only in name:
-            held["cases"][name] = record(case, wandb)
-            print(name, file=sys.stderr)
-    versions = {"wandb": wandb.__version__}
-    for package in ("numpy", "pandas", "PIL", "torch"):
-        versions[package] = __import__(package).__version__
-    target.write_text(json.dumps({"versions": versions, "cases": held["cases"]}, indent=1, sort_keys=True) + "\n")
-
-
-def record(case: Case, wandb: Any) -> dict[str, Any]:
-    """What one case does and leaves."""
+    cases = cases_in(cases_run, cases_log, cases_media, cases_torch)
     with tempfile.TemporaryDirectory() as place:
-        os.chdir(place)
-        bench = Bench(wandb, Path(place))
-        try:
-            seen, error = plain_json(case(bench)), ""
-        except Exception as problem:
-            seen, error = None, type(problem).__name__
+        told = {name: play(case, wandb, Path(place, name)) for name, case in cases.items()}
+        wandb.teardown()  # what finish() leaves under way is written when this returns
+        for name, held in told.items():
+            held["runs"] = read_runs(Path(place, name))
+    versions = {"wandb": wandb.__version__}
+    for package in ("numpy", "pandas", "PIL", "plotly", "torch"):
+        versions[package] = __import__(package).__version__
+    lines = [f"{json.dumps(name)}: {json.dumps(held, sort_keys=True)}" for name, held in sorted(told.items())]
+    text = ",\n".join(lines)
+    target.write_text(f'{{"versions": {json.dumps(versions)},\n"cases": {{\n{text}\n}}}}\n', encoding="utf-8")
+
+
+def play(case: Case, wandb: Any, place: Path) -> dict[str, Any]:
+    """What one case gives or raises."""
+    place.mkdir()
+    os.chdir(place)
+    bench = Bench(wandb, place)
+    try:
+        return {"seen": plain_json(case(bench)), "error": ""}
+    except Exception as problem:
+        return {"seen": None, "error": type(problem).__name__}
+    finally:
         bench.finish()
-        runs = [read_run(path) for path in sorted(Path(place).glob("wandb/offline-run-*/*.wandb"), key=_made)]
         os.chdir("/")
-        return {"seen": seen, "error": error, "runs": runs}
+
+
+def read_runs(place: Path) -> list[dict[str, Any]]:
+    """What the runs of a case left, in the order of their making."""
+    found = [read_run(path) for path in sorted(place.glob("wandb/offline-run-*/*.wandb"), key=_made)]
+    return [run for run in found if run["about"]]  # an init() that raises leaves a file that tells of no run
 
 
 def _made(path: Path) -> int:
-    return path.stat().st_ctime_ns
+    return path.parent.stat().st_mtime_ns  # the folder changes when the file is made
 
 
 def read_run(path: Path) -> dict[str, Any]:
