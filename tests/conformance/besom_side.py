@@ -21,6 +21,7 @@ from besom.tracking.active import active_run
 from besom.tracking.blobs import Blobs
 from besom.tracking.history import read_rows
 from besom.tracking.metrics import NO_SUMMARY
+from besom.tracking.removal import remove_runs
 from besom.tracking.run import METRICS_KEY
 from besom.tracking.store import Store
 from besom.tracking.syncing import sync
@@ -29,8 +30,14 @@ from tests.conformance.files import decoded, shown_files
 from tests.tracking.desk import Desk
 
 
-def play(case: Case, folder: Path) -> dict[str, Any]:
-    """What one case does and leaves, in the shape of the record."""
+def play(case: Case, folder: Path, store: Store) -> dict[str, Any]:
+    """What one case does and leaves, in the shape of the record.
+
+    Args:
+        case: Which.
+        folder: Empty.
+        store: Where its runs go, and from where they are removed again.
+    """
     with _inside(folder):
         bench = Bench(besom, folder)
         try:
@@ -40,7 +47,7 @@ def play(case: Case, folder: Path) -> dict[str, Any]:
         bench.finish()
         while (run := active_run()) is not None:
             run.finish()
-        return {"seen": seen, "error": error, "runs": _sent(folder, [run.id for run in bench.runs])}
+        return {"seen": seen, "error": error, "runs": _sent(folder, [run.id for run in bench.runs], store)}
 
 
 @contextmanager
@@ -55,10 +62,9 @@ def _inside(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def _sent(folder: Path, ids: list[str]) -> list[dict[str, Any]]:
+def _sent(folder: Path, ids: list[str], store: Store) -> list[dict[str, Any]]:
     """The runs as the store has them once they are sent."""
     connection = Connection("redis://fake", client=fakeredis.FakeRedis())
-    store = Store.open(f"sqlite:///{folder}/store.db")
     blobs = Blobs.of(read_settings())
     try:
         for _ in sync(folder, Journal(connection), blobs, patience=0):
@@ -68,7 +74,8 @@ def _sent(folder: Path, ids: list[str]) -> list[dict[str, Any]]:
     except NotFound:
         return []
     finally:
-        store.close()
+        with store.begin() as conn:
+            remove_runs(conn, set(ids))
 
 
 def _read(store: Store, blobs: Blobs, run: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Record what wandb itself does with each case: `python -m tests.conformance.record FILE`, where wandb is installed.
+"""Record what wandb itself does with each case: `python -m tests.conformance.record FOLDER`, where wandb is installed.
 
 The `.wandb` files are read with wandb's own message classes, so that our reader can be held against this record.
 """
@@ -17,6 +17,7 @@ from typing import Any
 from tests.conformance import cases_log, cases_media, cases_run, cases_torch
 from tests.conformance.bench import Bench, Case, cases_in, plain_json
 from tests.conformance.files import decoded, shown_files
+from tests.conformance.samples import record_samples
 
 _QUIET = {
     "WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_CONSOLE": "off", "WANDB_DISABLE_GIT": "true",
@@ -25,10 +26,11 @@ _QUIET = {
 
 
 def main() -> None:
-    """Run the cases and write the record."""
+    """Run the cases and write the record to FOLDER/wandb_contract.json, and the samples to FOLDER/wandb_samples."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("file", type=Path)
-    target = parser.parse_args().file.absolute()
+    parser.add_argument("folder", type=Path)
+    target = parser.parse_args().folder.absolute()
+    _record_samples(target / "wandb_samples")
     os.environ |= _QUIET
     import wandb
 
@@ -43,7 +45,16 @@ def main() -> None:
         versions[package] = __import__(package).__version__
     lines = [f"{json.dumps(name)}: {json.dumps(held, sort_keys=True)}" for name, held in sorted(told.items())]
     text = ",\n".join(lines)
-    target.write_text(f'{{"versions": {json.dumps(versions)},\n"cases": {{\n{text}\n}}}}\n', encoding="utf-8")
+    (target / "wandb_contract.json").write_text(
+        f'{{"versions": {json.dumps(versions)},\n"cases": {{\n{text}\n}}}}\n', encoding="utf-8"
+    )
+
+
+def _record_samples(target: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="wandb-sample-") as place:
+        found = record_samples(target, Path(place))
+    told = {kind: {"file": path.relative_to(target).as_posix(), **read_run(path)} for kind, path in found.items()}
+    (target / "samples.json").write_text(json.dumps(told, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def play(case: Case, wandb: Any, place: Path) -> dict[str, Any]:
@@ -135,14 +146,16 @@ def metric(told: Any) -> dict[str, Any]:
 
 
 def pieces(content: bytes) -> Iterator[bytes]:
-    """The records of a whole file, from LevelDB's log format."""
+    """The records of a file up to its end or to where it was cut off, from LevelDB's log format."""
     at, held = 7, b""
-    while at < len(content):
+    while at + 7 < len(content):
         left = 32768 - at % 32768
         if left < 7:
             at += left
             continue
         _, length, kind = struct.unpack_from("<IHB", content, at)
+        if at + 7 + length > len(content):
+            return
         held += content[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):

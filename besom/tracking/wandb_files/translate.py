@@ -144,10 +144,12 @@ class Translation:
             return  # from a glob that is told as well
         options, summary = told.get("options", {}), told.get("summary", {})
         name = told.get("name") or told.get("glob") or ""
+        kinds = ",".join(kind for kind in _KINDS if summary.get(kind))
+        overwrite = told.get("control", {}).get("overwrite")
         try:
             self._metrics.define(
                 name, told.get("step_metric") or None, options.get("step_sync"), options.get("hidden"),
-                ",".join(kind for kind in _KINDS if summary.get(kind)) or None, told.get("control", {}).get("overwrite"),
+                kinds or None, overwrite,
             )  # fmt: skip
         except UsageError as error:
             log.warning("%s", error)
