@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from besom.tracking.active import define_metric as define_metric
     from besom.tracking.active import finish as finish
     from besom.tracking.active import log_row as log
+    from besom.tracking.active import restore_file as restore
+    from besom.tracking.active import save as save
     from besom.tracking.api import Api as Api
     from besom.tracking.artifacts import Artifact as Artifact
     from besom.tracking.config import RunConfig
@@ -82,7 +84,9 @@ __all__ = [
     "init",
     "log",
     "plot",
+    "restore",
     "run",
+    "save",
     "summary",
     "sweep",
 ]
@@ -104,6 +108,8 @@ _HOMES = {
     "finish": ("besom.tracking.active", "finish"),
     "init": ("besom.tracking.init", "init"),
     "log": ("besom.tracking.active", "log_row"),
+    "restore": ("besom.tracking.active", "restore_file"),
+    "save": ("besom.tracking.active", "save"),
     "sweep": ("besom.controller.create", "sweep"),
     **{
         name: ("besom.errors", name)

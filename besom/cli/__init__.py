@@ -41,6 +41,7 @@ _HOMES: Final = {
     "export": "archive",
     "backup": "archive",
     "import": "importing",
+    "gc": "garbage",
     "sync": "syncing",
 }
 """Command to the module that has it."""

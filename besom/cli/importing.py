@@ -27,7 +27,7 @@ def import_(kind: str, folder: str) -> None:
     from besom.broker.journal import Journal
     from besom.cli.options import connection_for, settings_with
     from besom.cli.reading import opened
-    from besom.tracking.blobs import Blobs
+    from besom.tracking.blobs.ways import blobs_of
     from besom.tracking.wandb_files.importing import Importer, find_files
 
     paths = find_files(Path(folder))
@@ -36,7 +36,7 @@ def import_(kind: str, folder: str) -> None:
     failed = False
     try:
         with opened(settings) as api:
-            importer = Importer(Journal(connection), Blobs.of(settings), api.ask, settings)
+            importer = Importer(Journal(connection), blobs_of(settings), api.ask, settings)
             for place, one in enumerate(importer.import_all(paths), 1):
                 click.echo(f"[{place}/{len(paths)}] {_line(one)}")
                 failed = failed or one.outcome in ("damaged", "taken")

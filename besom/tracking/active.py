@@ -1,17 +1,20 @@
-"""The active run, and what hangs on it: `besom.log`, `besom.finish`, `besom.define_metric`.
+"""The active run, and what hangs on it: `besom.log`, `besom.finish`, `besom.save` and others.
 
 It is this context's run, else the last one of the process that still runs.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import IO, Any
 
 from besom.errors import UsageError
 from besom.tracking.metrics import Metric
+from besom.tracking.restoring import restore
 from besom.tracking.run import Run
+from besom.tracking.saving import Policy
 
 __all__ = [
     "active_run",
@@ -22,7 +25,9 @@ __all__ = [
     "make_active",
     "needed_run",
     "put_beside",
+    "restore_file",
     "runs_in_process",
+    "save",
 ]
 
 _in_context: ContextVar[Run | None] = ContextVar("besom_run", default=None)
@@ -91,6 +96,32 @@ def define_metric(name: str, *arguments: Any, **named: Any) -> Metric:
         UsageError: there is none.
     """
     return needed_run("besom.define_metric()").define_metric(name, *arguments, **named)
+
+
+def save(
+    glob_str: str | os.PathLike[str] | None = None,
+    base_path: str | os.PathLike[str] | None = None,
+    policy: Policy = "live",
+) -> list[str] | bool:
+    """`besom.save`: as `run.save` of the active run.
+
+    Raises:
+        UsageError: there is none.
+    """
+    return needed_run("besom.save()").save(glob_str, base_path, policy)
+
+
+def restore_file(
+    name: str, run_path: str | None = None, replace: bool = False, root: str | os.PathLike[str] | None = None
+) -> IO[str]:
+    """`besom.restore`: as `run.restore` of the active run; with a `run_path` none need be active.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    if run_path is not None and active_run() is None:
+        return restore(name, run_path, replace, root or ".")
+    return needed_run("besom.restore() without run_path").restore(name, run_path, replace, root)
 
 
 def finish(exit_code: int | None = None) -> None:

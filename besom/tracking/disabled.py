@@ -59,5 +59,12 @@ class DisabledRun(Run):
         row, _ = self._checked(data)
         self.summary.logged(row)
 
+    def save(self, *_: Any, **__: Any) -> bool:
+        """Nothing is kept."""
+        return False
+
+    def log_code(self, *_: Any, **__: Any) -> None:
+        """Nothing is recorded."""
+
     def _summary_set(self, values: dict[str, Any]) -> None:
         """Nobody is told."""

@@ -18,7 +18,8 @@ from besom.errors import NotFound
 from besom.settings import read_settings
 from besom.tracking import reader
 from besom.tracking.active import active_run
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.history import read_rows
 from besom.tracking.metrics import NO_SUMMARY
 from besom.tracking.removal import remove_runs
@@ -65,7 +66,7 @@ def _inside(folder: Path) -> Iterator[None]:
 def _sent(folder: Path, ids: list[str], store: Store) -> list[dict[str, Any]]:
     """The runs as the store has them once they are sent."""
     connection = Connection("redis://fake", client=fakeredis.FakeRedis())
-    blobs = Blobs.of(read_settings())
+    blobs = blobs_of(read_settings())
     try:
         for _ in sync(folder, Journal(connection), blobs, patience=0):
             pass

@@ -14,17 +14,18 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from besom.broker.journal import Journal
 from besom.errors import BesomError, NotFound, Unreachable
-from besom.messages import Batch, BatchBody, Event, RunBeat, RunEnded
+from besom.messages import Batch, BatchBody, Event, FileSaved, RunBeat, RunEnded
 from besom.settings import Settings
 from besom.tracking.artifacts import Artifact, log_artifact
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.paths import inside
 from besom.tracking.wandb_files.facts import RunFacts, read_facts
 from besom.tracking.wandb_files.log import LogFile, NotALog
 from besom.tracking.wandb_files.media import FilesOfRun
@@ -39,8 +40,16 @@ _SUFFIX: Final = ".wandb"
 _ALIVE_SECONDS: Final = 300
 """A file without an end that was written to in this time belongs to a run that still runs."""
 _FULL_SECONDS: Final = 60.0
+_FILES_SECONDS: Final = 600.0
 _OF_WANDB: Final = ("run_table", "job", "wandb-run-table", "code")
 """Types of artifacts that wandb makes by itself; tables are in the rows already."""
+
+_WANDBS_OWN: Final = 1
+"""`FileType.WANDB`."""
+_BESIDE: Final = (
+    "output.log", "requirements.txt", "diff.patch", "wandb-metadata.json", "wandb-summary.json", "config.yaml",
+)  # fmt: skip
+"""What older versions list without saying that it is their own."""
 
 Outcome = Literal["imported", "imported before", "running", "taken", "damaged"]
 
@@ -164,9 +173,12 @@ class _Sending:
                 translation.take()
             elif entry.kind == "artifact":
                 self._artifact(entry)
+            elif entry.kind == "files":
+                self._saved(entry)
             if translation.is_full and (body := translation.take()):
                 self._batch(body, 2 * place)
         last = 2 * facts.records + 1
+        self._settle()
         self._batch(translation.end(_console(facts.path)) or BatchBody(), last)
         self._end(last)
 
@@ -178,11 +190,17 @@ class _Sending:
             problems.append(f"{left} names have values too large for a row")
         return Imported(file.path, self.id, "imported", self._translation.rows, self._files.kept, problems)
 
-    def tell(self, event: Event) -> None:
-        """What an artifact tells of itself."""
+    def tell(self, event: Event, needs: Collection[str] = ()) -> None:
+        """Append what an artifact or a saved file tells of itself, once its blobs can be read by all."""
+        if needs:
+            self._settle()
         self._journal.append(event.model_copy(update={"at_ms": self._now_ms()}), patience=10)
 
     # ---- inside
+
+    def _settle(self) -> None:
+        if left := self.blobs.settle(_FILES_SECONDS):
+            raise Unreachable(f"{left} files of run {self.id} have not arrived at {self.blobs.where}; call again")
 
     def _now_ms(self) -> int:
         return int(max(self._translation.latest, self._facts.started) * 1000)
@@ -205,6 +223,19 @@ class _Sending:
         at_ms = max(at_ms, int((facts.started + (facts.runtime or 0)) * 1000))
         ended = RunEnded(run=self.id, exit_code=facts.exit_code, writers={facts.writer: last}, at_ms=at_ms)
         self._journal.append(ended, patience=10)
+
+    def _saved(self, entry: Entry) -> None:
+        """Files of `wandb.save`; what is wandb's own, and media, are taken elsewhere."""
+        for told in entry.fields.get("files", ()):
+            name = told.get("path", "")
+            if told.get("type") == _WANDBS_OWN or name.startswith("media/") or name in _BESIDE:
+                continue
+            try:
+                path = self._facts.path.parent / "files" / inside(name)
+                sha256 = self.blobs.put(path)  # a link to where the file was, on the machine that saved it
+                self.tell(FileSaved(run=self.id, name=inside(name), sha256=sha256, size=path.stat().st_size), {sha256})
+            except (OSError, ValueError, BesomError) as error:
+                self._problems.append(f"file {name}: {error}")
 
     def _artifact(self, entry: Entry) -> None:
         told = entry.fields

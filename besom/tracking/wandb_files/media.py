@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from besom.errors import BesomError
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
 
 __all__ = ["FilesOfRun"]
 
