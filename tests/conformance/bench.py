@@ -5,7 +5,6 @@ Knows neither of the two modules; who runs cases hands one in.
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -81,11 +80,6 @@ def needs(*packages: str) -> Callable[[Case], Case]:
         return case
 
     return mark
-
-
-def is_missing(case: Case) -> list[str]:
-    """The packages that a case needs and that are not here."""
-    return [name for name in getattr(case, "needs", ()) if importlib.util.find_spec(name) is None]
 
 
 def plain_json(value: Any) -> Any:

@@ -91,12 +91,3 @@ def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, int | float) and isinstance(other, int | float):
         return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-12)
     return bool(one == other)
-
-
-def listed(text: str) -> dict[str, set[str]]:
-    """Case to the parts of it that docs/wandb-differences.md says differ, as `case.part` in the first cell of a row."""
-    text = "\n".join(line.split("|")[1] for line in text.splitlines() if line.startswith("| `"))
-    found: dict[str, set[str]] = {}
-    for name, part in re.findall(r"`([a-z0-9_]+)\.([a-z_]+)`", text):
-        found.setdefault(name, set()).add(part)
-    return found
