@@ -258,7 +258,8 @@ class RunStarted(Event):
     sweep: str = ""
     number: int = 0
     body: bytes
-    """msgpack map: project, entity, name, group, job_type, tags, notes, config, program, host."""
+    """msgpack map: project, entity, name, group, job_type, tags, notes, config, program, host; `unsaid`: which of the
+    names are made up."""
 
     def info(self) -> dict[str, Any]:
         """The decoded body.

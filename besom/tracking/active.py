@@ -59,6 +59,15 @@ def make_active(run: Run) -> None:
     _in_process.append(run)
 
 
+def put_beside(run: Run) -> None:
+    """The run is the process' as well; this context's own, where it has one that runs, stays the active one."""
+    own = _in_context.get()
+    if own is None or own.state != "running":
+        make_active(run)
+    else:
+        _in_process.insert(0, run)
+
+
 def runs_in_process() -> list[Run]:
     """The runs of this process that have not ended, oldest first."""
     return list(_in_process)

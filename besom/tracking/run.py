@@ -159,7 +159,7 @@ class Run(Identified):
                     self._close_row(force=False)
                     self.step = step
             if self._row:
-                self._row.update(row)
+                _join(self._row, row)
             else:
                 self._row = row
             if commit if commit is not None else step is None:
@@ -460,7 +460,13 @@ class Run(Identified):
     # ---- for init
 
     def config_changed(self, values: dict[str, Any]) -> None:
-        """The user has changed the config."""
+        """The user has changed the config.
+
+        Raises:
+            FinishedRun: after `finish()`.
+        """
+        if self.state != "running":
+            raise FinishedRun(self.id, "config")
         if self._writer.set_config(values):
             flusher().wake()
 
@@ -579,6 +585,16 @@ def _whole(step: Any) -> int:
     if whole > STEP_LIMIT:
         raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
     return whole
+
+
+def _join(open_row: dict[str, Any], row: Mapping[str, Any]) -> None:
+    """Add to a row that is open: of a nested dict, name by name; media are whole."""
+    for key, value in row.items():
+        held = open_row.get(key)
+        if isinstance(held, dict) and isinstance(value, dict) and not ("_type" in held or "_type" in value):
+            _join(held, value)
+        else:
+            open_row[key] = value
 
 
 def last_lines(text: str, count: int = ERROR_LINES) -> str:
