@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import besom
 from besom.settings import read_settings
 from besom.tracking.api_run import ApiRun
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
 
 pytestmark = pytest.mark.integrations
 
