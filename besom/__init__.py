@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from besom.tracking.active import log_artifact as log_artifact
     from besom.tracking.active import log_model as log_model
     from besom.tracking.active import mark_preempting as mark_preempting
+    from besom.tracking.active import restore as restore
+    from besom.tracking.active import save as save
     from besom.tracking.active import unwatch as unwatch
     from besom.tracking.active import use_artifact as use_artifact
     from besom.tracking.active import use_model as use_model
@@ -107,7 +109,9 @@ __all__ = [
     "login",
     "mark_preempting",
     "plot",
+    "restore",
     "run",
+    "save",
     "setup",
     "summary",
     "sweep",
@@ -145,7 +149,7 @@ _HOMES = {
         name: ("besom.tracking.active", name)
         for name in (
             "alert", "define_metric", "finish", "join", "log", "log_artifact",
-            "log_model", "mark_preempting", "unwatch", "use_artifact", "use_model", "watch",
+            "log_model", "mark_preempting", "restore", "save", "unwatch", "use_artifact", "use_model", "watch",
         )
     },
     **{name: ("besom.tracking.terminal", name) for name in ("termerror", "termlog", "termwarn")},

@@ -30,6 +30,7 @@ __all__ = [
     "BatchBody",
     "Claim",
     "Event",
+    "FileSaved",
     "Metric",
     "RunAlerted",
     "RunBeat",
@@ -310,6 +311,17 @@ class RunAlerted(Event):
     """INFO, WARN or ERROR."""
 
 
+class FileSaved(Event):
+    """`save()`: a file of a run, new or with other content."""
+
+    kind = "file"
+    run: str
+    name: str
+    """Its path in the run, with "/"."""
+    sha256: str
+    size: int
+
+
 class RunBeat(Event):
     """A run outside a sweep went silent (`alive` 0) or came back (`alive` 1)."""
 
@@ -381,7 +393,7 @@ _KINDS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
         SweepCreated, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased, AttemptLost,
-        RunStarted, RunEnded, RunBeat, RunEdited, RunAlerted, ArtifactLogged, Batch,
+        RunStarted, RunEnded, RunBeat, RunEdited, RunAlerted, ArtifactLogged, FileSaved, Batch,
     )
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ from besom.disk import private_folder
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped, Unreachable
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings
+from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.flusher import flusher
 from besom.tracking.run import ERROR_LINES
 from besom.tracking.spool import WriterName, send_leftovers
@@ -106,6 +107,7 @@ class CommandTrials:
         try:
             directory = trial_directory(self._settings, claim.sweep, claim.number)
             send_leftovers(directory, Journal(self._connection), patience=patience, run=claim.run_id)
+            blobs_of(self._settings).send_leftovers()
         except Unreachable:
             pass  # the files stay, and the trial's next attempt sends them
         ending = child.ending({writer.name.writer: batches} if batches else {})

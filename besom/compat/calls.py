@@ -101,7 +101,7 @@ def get_entity(default: str | None = None, env: Any = None) -> str | None:
 
 def set_project(value: str, env: Any = None) -> None:
     """Set the project of runs to come."""
-    os.environ["BESOM_PROJECT"] = value
+    os.environ["BESOM_PROJECT"] = os.environ["WANDB_PROJECT"] = value
 
 
 def set_entity(value: str, env: Any = None) -> None:

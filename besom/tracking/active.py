@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 from besom.errors import UsageError
+from besom.tracking.restoring import restore as restore_from
 from besom.tracking.run import Run
 
 __all__ = [
@@ -27,7 +29,9 @@ __all__ = [
     "make_active",
     "mark_preempting",
     "needed_run",
+    "restore",
     "runs_in_process",
+    "save",
     "unwatch",
     "use_artifact",
     "use_model",
@@ -110,7 +114,23 @@ log = _of_active_run(Run.log)
 log_artifact = _of_active_run(Run.log_artifact)
 log_model = _of_active_run(Run.log_model)
 mark_preempting = _of_active_run(Run.mark_preempting)
+save = _of_active_run(Run.save)
 unwatch = _of_active_run(Run.unwatch)
 use_artifact = _of_active_run(Run.use_artifact)
 use_model = _of_active_run(Run.use_model)
 watch = _of_active_run(Run.watch)
+
+
+def restore(
+    name: str, run_path: str | None = None, replace: bool = False, root: str | os.PathLike[str] | None = None
+) -> IO[str]:
+    """As `run.restore` of the active run; with a `run_path` none need be active.
+
+    Raises:
+        UsageError: there is neither.
+        NotFound: that run has no such file.
+        Unreachable: it cannot be had from here.
+    """
+    if run_path is not None and active_run() is None:
+        return restore_from(name, run_path, replace, root or ".")
+    return needed_run("besom.restore() without run_path").restore(name, run_path, replace, root)

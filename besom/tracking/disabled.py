@@ -59,6 +59,13 @@ class DisabledRun(Run):
         row, _ = self._checked(data)
         self.summary.logged(row)
 
+    def save(self, *_: Any, **__: Any) -> bool:
+        """Nothing is kept."""
+        return False
+
+    def log_code(self, *_: Any, **__: Any) -> None:
+        """Nothing is recorded."""
+
     def watch(self, *_: Any, **__: Any) -> None:
         """Nothing is watched, and training costs nothing more."""
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.media.media import keep_file, to_json
 
 __all__ = ["ModelGraph"]

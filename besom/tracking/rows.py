@@ -34,7 +34,12 @@ def _upsert(dialect: Dialect, table: Table) -> tuple[str, tuple[str, ...] | None
     statement = insert_into(dialect.name, table)
     keys = [column.name for column in table.primary_key]
     others = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    whole = statement.on_conflict_do_update(index_elements=keys, set_=others)
+    # A table of nothing but keys has nothing to replace.
+    whole = (
+        statement.on_conflict_do_update(index_elements=keys, set_=others)
+        if others
+        else statement.on_conflict_do_nothing(index_elements=keys)
+    )
     compiled = whole.compile(dialect=dialect, column_keys=[column.name for column in table.columns])
     return str(compiled), tuple(compiled.positiontup) if compiled.positiontup else None
 

@@ -10,12 +10,12 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from besom.broker.connection import Connection
 from besom.errors import (
@@ -32,14 +32,18 @@ from besom.messages import Event
 from besom.settings import read_settings
 from besom.tracking.alert import LOG_LEVELS, AlertLevel, Alerts
 from besom.tracking.artifacts import Artifact, log_artifact, use_artifact
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.outbox import Outbox
+from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.config import RunConfig
 from besom.tracking.flusher import flusher
 from besom.tracking.identity import Identified, Mode, RunIdentity
 from besom.tracking.media.media import Media
 from besom.tracking.media.recognise import as_media
 from besom.tracking.metrics import Metric, Metrics
+from besom.tracking.restoring import restore
 from besom.tracking.resuming import Earlier
+from besom.tracking.saving import Policy, Saver, is_nothing, is_python, log_code
 from besom.tracking.settings import RunSettings
 from besom.tracking.summary import Summary
 from besom.tracking.trial import Trial
@@ -192,7 +196,12 @@ class Run(Identified):
     @cached_property
     def blobs(self) -> Blobs:
         """Where its media and artifacts go."""
-        return Blobs.of(read_settings())
+        return blobs_of(read_settings())
+
+    @cached_property
+    def saver(self) -> Saver:
+        """What it saves by path."""
+        return Saver(self)
 
     # ---- artifacts
 
@@ -332,9 +341,74 @@ class Run(Identified):
         self.observers.append(watch.remove)
         return watch
 
-    def tell(self, event: Event) -> None:
-        """Record an event; what Redis does not take now is tried again at the end."""
-        self._writer.tell(event)
+    def save(
+        self,
+        glob_str: str | os.PathLike[str] | None = None,
+        base_path: str | os.PathLike[str] | None = None,
+        policy: Policy = "live",
+    ) -> list[str] | bool:
+        """Keep files with the run, to be found again by their paths.
+
+        Args:
+            glob_str: A path, or several by `*` and `**`. Without it, as scripts of early W&B call it, nothing is done.
+            base_path: The folder that names are told from; by default the working directory, and for a path from the
+                root the folder above the file's.
+            policy: "live" keeps a file again whenever it changes, "now" once, "end" when the run ends.
+
+        Returns:
+            Where the run's folder shows them.
+
+        Raises:
+            ValueError: a policy that cannot be, or files outside `base_path`.
+            FinishedRun: after `finish()`.
+        """
+        if self.state != "running":
+            raise FinishedRun(self.id, "save()")
+        if glob_str is None:
+            return True
+        return self.saver.save(os.fspath(glob_str), Path(base_path) if base_path is not None else None, policy)
+
+    def restore(
+        self, name: str, run_path: str | None = None, replace: bool = False, root: str | os.PathLike[str] | None = None
+    ) -> IO[str]:
+        """A file that this run, or the one at `run_path`, saved: written below `root` and open for reading.
+
+        Args:
+            name: Its path in that run.
+            run_path: `id`, `project/id` or `entity/project/id`.
+            replace: Write over a file that is there; by default that one is opened.
+            root: A folder; by default this run's.
+
+        Raises:
+            NotFound: that run has no such file.
+            Unreachable: it cannot be had from here.
+        """
+        return restore(name, run_path or self.path, replace, root or self.dir)
+
+    def log_code(
+        self,
+        root: str | None = ".",
+        name: str | None = None,
+        include_fn: Callable[..., bool] = is_python,
+        exclude_fn: Callable[..., bool] = is_nothing,
+    ) -> Artifact | None:
+        """Record source files as an artifact of type "code"; None when there are none.
+
+        Args:
+            root: The folder they are in; hidden files and besom's own are left out.
+            name: Of the artifact; by default it is made of project and program.
+            include_fn: Whether a file belongs to it, by its path, or path and root; by default Python files.
+            exclude_fn: Whether it does not all the same.
+        """
+        return log_code(self, root, name, include_fn, exclude_fn)
+
+    def tell(self, event: Event, needs: Collection[str] = ()) -> None:
+        """Record an event, after the blobs it needs; what Redis does not take now is tried again at the end."""
+        place = self.blobs.place if needs else None
+        if isinstance(place, Outbox):  # what can be seen can be downloaded
+            place.tell(event, needs)
+        else:
+            self._writer.tell(event)
 
     def should_stop(self) -> bool:
         """Whether the trial is to end; the next `log()` would raise."""
@@ -357,8 +431,12 @@ class Run(Identified):
                 self.trial.next_step = self.step
         for end in self.observers:
             end()
+        if "saver" in self.__dict__:
+            self.saver.end()
         flusher().remove(self._writer)
         batches = self._writer.close(self.trial.patience if self.trial else self._patience)
+        if not self.disabled:
+            self._settle_blobs()
         if self.trial:
             self.trial.writers[self._writer.name.writer] = batches
         self._on_finish(self, exit_code or 0, error, batches)
@@ -416,6 +494,15 @@ class Run(Identified):
                 except TooLarge as error:
                     self._warn(key, f"{error}; it is left out")
         return row, media
+
+    def _settle_blobs(self) -> None:
+        try:
+            left = self.blobs.settle(self._patience)
+        except BesomError as error:
+            log.warning("run %s: %s", self.id, error)
+            return
+        if left:
+            log.warning("run %s: %d files have not arrived yet; a later run here sends them", self.id, left)
 
     def _kept(self, media: Mapping[str, Media], step: int) -> dict[str, Any]:
         """What stands in the row for media; what cannot be kept is warned about, once for each name."""

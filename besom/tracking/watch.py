@@ -15,7 +15,7 @@ from contextlib import contextmanager, nullcontext
 from numbers import Real
 from typing import Any, Final, Literal, Protocol
 
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.model_graph import ModelGraph
 from besom.tracking.summary import Summary
 from besom.tracking.tensor_histogram import tensor_histogram

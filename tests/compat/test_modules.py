@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import pytest
@@ -67,6 +68,15 @@ def test_every_name_of_wandb_can_be_imported(wandb: Any) -> None:
     exec("from wandb import *", names)
     assert {"init", "log", "Image", "Table", "Artifact", "watch", "define_metric", "Molecule"} <= names.keys()
     assert set(wandb.__all__) <= set(dir(wandb))
+
+
+def test_methods_of_a_run_are_calls_too(wandb: Any, wired: Any) -> None:
+    """What W&B has as a function and besom as a method of a run goes to the active run."""
+    with pytest.raises(wandb.Error, match=r"call wandb\.init\(\) before wandb\.log_artifact\(\)"):
+        wandb.log_artifact(wandb.Artifact("a", "dataset"))
+    wandb.init(project="p")
+    logged = wandb.log_artifact(wandb.Artifact("a", "dataset"), aliases=["first"])
+    assert logged.qualified_name == f"{wandb.run.entity}/p/a"
 
 
 def test_a_missing_name_says_so_when_it_is_used(wandb: Any) -> None:
@@ -151,7 +161,9 @@ def test_agent_has_wandbs_order(wandb: Any, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_project_of_the_environment(wandb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What transformers sets before its sweeps is where the next run goes."""
     monkeypatch.setenv("BESOM_PROJECT", "before")
+    monkeypatch.setenv("WANDB_PROJECT", "before")
     monkeypatch.setenv("BESOM_ENTITY", "before")
     wandb.env.set_project("p")
     wandb.env.set_entity("e")
     assert (wandb.env.get_project(), wandb.env.get_entity()) == ("p", "e")
+    assert os.environ["WANDB_PROJECT"] == "p"
