@@ -8,7 +8,7 @@ when it is used: `import wandb` costs nothing, and `wandb.run`, `config` and `su
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Final
 
@@ -118,21 +118,8 @@ def _public(name: str) -> Any:
     if name in _ADDED:
         return getattr(importlib.import_module(_CALLS), name)
     if name in _WANDB_NAMES:
-        return _of_active_run(name) if hasattr(besom.Run, name) else _Missing(name, (), {})
+        return _Missing(name, (), {})
     raise AttributeError(f"module 'wandb', which besom stands in for, has no attribute {name!r}")
-
-
-def _of_active_run(name: str) -> Callable[..., Any]:
-    def call(*arguments: Any, **named: Any) -> Any:
-        if besom.run is None:
-            from besom.errors import UsageError
-
-            raise UsageError(f"call wandb.init() before wandb.{name}()")
-        return getattr(besom.run, name)(*arguments, **named)
-
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"`Run.{name}` of the active run."
-    return call
 
 
 class _Missing(type):

@@ -72,7 +72,7 @@ def test_every_name_of_wandb_can_be_imported(wandb: Any) -> None:
 
 def test_methods_of_a_run_are_calls_too(wandb: Any, wired: Any) -> None:
     """What W&B has as a function and besom as a method of a run goes to the active run."""
-    with pytest.raises(wandb.Error, match=r"call wandb\.init\(\) before wandb\.log_artifact\(\)"):
+    with pytest.raises(wandb.Error, match=r"call besom\.init\(\) before besom\.log_artifact\(\)"):
         wandb.log_artifact(wandb.Artifact("a", "dataset"))
     wandb.init(project="p")
     logged = wandb.log_artifact(wandb.Artifact("a", "dataset"), aliases=["first"])
