@@ -258,7 +258,8 @@ class RunStarted(Event):
     sweep: str = ""
     number: int = 0
     body: bytes
-    """msgpack map: project, entity, name, group, job_type, tags, notes, config, program, host."""
+    """msgpack map: project, entity, name, group, job_type, tags, notes, config, program, host; `unsaid`: which of the
+    names are made up."""
 
     def info(self) -> dict[str, Any]:
         """The decoded body.
@@ -298,6 +299,17 @@ class ArtifactLogged(Event):
     aliases: Annotated[tuple[str, ...], _FromJson] = ()
 
 
+class FileSaved(Event):
+    """`save()`: a file of a run, new or with other content."""
+
+    kind = "file"
+    run: str
+    name: str
+    """Its path in the run, with "/"."""
+    sha256: str
+    size: int
+
+
 class RunAlerted(Event):
     """`alert()`: a message about a run."""
 
@@ -309,17 +321,6 @@ class RunAlerted(Event):
     text: str
     level: str
     """INFO, WARN or ERROR."""
-
-
-class FileSaved(Event):
-    """`save()`: a file of a run, new or with other content."""
-
-    kind = "file"
-    run: str
-    name: str
-    """Its path in the run, with "/"."""
-    sha256: str
-    size: int
 
 
 class RunBeat(Event):
@@ -422,10 +423,11 @@ def read_events(fields: dict[bytes, bytes]) -> list[Event]:
     if not isinstance(version, int) or not _is_known(version):
         raise Unreadable(_foreign(version))
     kind = fields.get(b"kind", b"").decode("utf-8", "replace")
-    values: dict[str, Any] = {}
-    for name, value in fields.items():
-        if name not in (b"kind", b"v", b"total"):
-            values[name.decode("utf-8", "replace")] = value if name == b"body" else value.decode("utf-8", "replace")
+    values: dict[str, Any] = {
+        name.decode("utf-8", "replace"): value if name == b"body" else value.decode("utf-8", "replace")
+        for name, value in fields.items()
+        if name not in _ENVELOPE
+    }
     try:
         if kind in _SEVERAL:
             return _SEVERAL[kind](values)
@@ -456,6 +458,7 @@ def _ends(values: dict[str, Any]) -> list[Event]:
     ]
 
 
+_ENVELOPE = frozenset({b"kind", b"v", b"total"})
 _SEVERAL: dict[str, Callable[[dict[str, Any]], list[Event]]] = {"claims": _claims, "ends": _ends}
 """Entries that tell of several trials (`lua/common.lua`)."""
 

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 from besom.errors import UsageError
-from besom.tracking.restoring import restore as restore_from
+from besom.tracking import restoring
 from besom.tracking.run import Run
 
 __all__ = [
@@ -57,6 +57,15 @@ def make_active(run: Run) -> None:
     """The run is the active one from now on, here and in threads and contexts that have none."""
     _in_context.set(run)
     _in_process.append(run)
+
+
+def put_beside(run: Run) -> None:
+    """The run is the process' as well; this context's own, where it has one that runs, stays the active one."""
+    own = _in_context.get()
+    if own is None or own.state != "running":
+        make_active(run)
+    else:
+        _in_process.insert(0, run)
 
 
 def runs_in_process() -> list[Run]:
@@ -108,6 +117,19 @@ def _of_active_run(method: Callable[Concatenate[Run, _P], _R]) -> Callable[_P, _
     return call
 
 
+def restore(
+    name: str, run_path: str | None = None, replace: bool = False, root: str | os.PathLike[str] | None = None
+) -> IO[str]:
+    """As `run.restore` of the active run; with a `run_path` none need be active.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    if run_path is not None and active_run() is None:
+        return restoring.restore(name, run_path, replace, root or ".")
+    return needed_run("besom.restore() without run_path").restore(name, run_path, replace, root)
+
+
 alert = _of_active_run(Run.alert)
 define_metric = _of_active_run(Run.define_metric)
 log = _of_active_run(Run.log)
@@ -119,18 +141,3 @@ unwatch = _of_active_run(Run.unwatch)
 use_artifact = _of_active_run(Run.use_artifact)
 use_model = _of_active_run(Run.use_model)
 watch = _of_active_run(Run.watch)
-
-
-def restore(
-    name: str, run_path: str | None = None, replace: bool = False, root: str | os.PathLike[str] | None = None
-) -> IO[str]:
-    """As `run.restore` of the active run; with a `run_path` none need be active.
-
-    Raises:
-        UsageError: there is neither.
-        NotFound: that run has no such file.
-        Unreachable: it cannot be had from here.
-    """
-    if run_path is not None and active_run() is None:
-        return restore_from(name, run_path, replace, root or ".")
-    return needed_run("besom.restore() without run_path").restore(name, run_path, replace, root)

@@ -24,7 +24,7 @@ class _NoWriter(Writer):
     def in_child(self) -> Writer:
         return self
 
-    def add(self, step: int, row: Mapping[str, Any]) -> bool:
+    def add(self, step: int, row: dict[str, Any]) -> bool:
         return False
 
     def set_summary(self, values: Mapping[str, Any]) -> bool:

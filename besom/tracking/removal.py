@@ -31,7 +31,7 @@ from besom.tracking.schema import (
 __all__ = ["remove_runs", "remove_sweep", "runs_of_sweep"]
 
 _OF_SERIES: tuple[Table, ...] = (tail, chunks, levels, overview)
-_OF_RUN: tuple[Table, ...] = (series, attempts, writers, last, console, closings, files, run_texts, alerts)
+_OF_RUN: tuple[Table, ...] = (series, attempts, writers, last, console, closings, alerts, files, run_texts)
 
 
 def runs_of_sweep(conn: Connection, sweep: str) -> set[str]:
@@ -42,8 +42,8 @@ def runs_of_sweep(conn: Connection, sweep: str) -> set[str]:
 
 
 def remove_runs(conn: Connection, gone: Collection[str]) -> set[str]:
-    """Delete runs, their history, console, last values, alerts and files, the artifact versions that they were the
-    first to log, and the texts that no other run has; the ids of these texts.
+    """Delete runs, their history, console, last values and files, the artifact versions that they were the first to
+    log, and the texts that no other run has; the ids of these texts.
 
     Blobs stay until `besom gc`.
     """

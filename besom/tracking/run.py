@@ -108,7 +108,7 @@ class Run(Identified):
         self._patience = patience
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
-        self._keys: set[str] = set()
+        self._names: dict[str, str] = {}  # as logged, and as kept
         self._warned: set[str] = set()
         self._alerts = Alerts(identity.id)
         self._metrics = Metrics(earlier.summary if earlier else {})
@@ -139,26 +139,29 @@ class Run(Identified):
             FinishedRun: after `finish()`.
             TrialInterrupted: the trial was stopped, cancelled or handed back (a BaseException).
         """
-        self._raise_if_interrupted()
+        if self.trial is not None:
+            self._raise_if_interrupted()
         if self.state != "running":
             raise FinishedRun(self.id, "log()")
         row, media = self._checked(data)
-        if step is not None and (isinstance(step, bool) or not hasattr(step, "__index__")):
-            raise TypeError(f"step must be an int, not {step!r}")
-        if step is not None and step > STEP_LIMIT:
-            raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
+        if step is not None:
+            step = _whole(step)
         if media and (step is None or step >= self.step):
             row.update(self._kept(media, self.step if step is None else step))
         with self._lock:
+            if self.state != "running":  # ended by another thread
+                raise FinishedRun(self.id, "log()")
             if step is not None:
-                step = step.__index__()
                 if step < self.step:
                     log.warning("log(step=%d) comes after step %d; steps only grow, so it is ignored", step, self.step)
                     return
                 if step > self.step:
                     self._close_row(force=False)
                     self.step = step
-            self._row.update(row)
+            if self._row:
+                _join(self._row, row)
+            else:
+                self._row = row
             if commit if commit is not None else step is None:
                 self._close_row(force=True)
 
@@ -235,6 +238,74 @@ class Run(Identified):
             Unreachable: there is neither a store here nor a controller that serves one.
         """
         return use_artifact(self, artifact_or_name, type)
+
+    def save(
+        self,
+        glob_str: str | os.PathLike[str] | None = None,
+        base_path: str | os.PathLike[str] | None = None,
+        policy: Policy = "live",
+    ) -> list[str] | bool:
+        """Keep files with the run, to be found again by their paths.
+
+        Args:
+            glob_str: A path, or several by `*` and `**`. Without it, as scripts of early W&B call it, nothing is done.
+            base_path: The folder that names are told from; by default the working directory, and for a path from the
+                root the folder above the file's.
+            policy: "live" keeps a file again whenever it changes, "now" once, "end" when the run ends.
+
+        Returns:
+            Where the run's folder shows them.
+
+        Raises:
+            ValueError: a policy that cannot be, or files outside `base_path`.
+            FinishedRun: after `finish()`.
+        """
+        self._must_run("save()")
+        if glob_str is None:
+            return True
+        return self.saver.save(os.fspath(glob_str), Path(base_path) if base_path is not None else None, policy)
+
+    def restore(
+        self, name: str, run_path: str | None = None, replace: bool = False, root: str | os.PathLike[str] | None = None
+    ) -> IO[str]:
+        """A file that this run, or the one at `run_path`, saved: written below `root` and open for reading.
+
+        Args:
+            name: Its path in that run.
+            run_path: `id`, `project/id` or `entity/project/id`.
+            replace: Write over a file that is there; by default that one is opened.
+            root: A folder; by default this run's.
+
+        Raises:
+            NotFound: that run has no such file.
+            Unreachable: it cannot be had from here.
+        """
+        return restore(name, run_path or self.path, replace, root or self.dir)
+
+    def log_code(
+        self,
+        root: str | None = ".",
+        name: str | None = None,
+        include_fn: Callable[..., bool] = is_python,
+        exclude_fn: Callable[..., bool] = is_nothing,
+    ) -> Artifact | None:
+        """Record source files as an artifact of type "code"; None when there are none.
+
+        Args:
+            root: The folder they are in; hidden files and besom's own are left out.
+            name: Of the artifact; by default it is made of project and program.
+            include_fn: Whether a file belongs to it, by its path, or path and root; by default Python files.
+            exclude_fn: Whether it does not all the same.
+        """
+        return log_code(self, root, name, include_fn, exclude_fn)
+
+    def tell(self, event: Event, needs: Collection[str] = ()) -> None:
+        """Record an event, after the blobs it needs; what Redis does not take now is tried again at the end."""
+        place = self.blobs.place if needs else None
+        if isinstance(place, Outbox):  # what can be seen can be downloaded
+            place.tell(event, needs)
+        else:
+            self._writer.tell(event)
 
     def log_model(
         self, path: str | os.PathLike[str], name: str | None = None, aliases: Sequence[str] | None = None
@@ -333,82 +404,15 @@ class Run(Identified):
         """Add plain values to the row that is open; nothing once the run is over. Raises no trial's interrupt."""
         with self._lock:
             if self.state == "running":
-                self._row.update((key, value) for key, value in values.items() if key in self._keys or self._takes(key))
+                for key, value in values.items():
+                    if (name := self._names.get(key) or self._new_name(key)) is not None:
+                        self._row[name] = value
 
     @cached_property
     def _watch(self) -> Watch:
         watch = Watch(self)
         self.observers.append(watch.remove)
         return watch
-
-    def save(
-        self,
-        glob_str: str | os.PathLike[str] | None = None,
-        base_path: str | os.PathLike[str] | None = None,
-        policy: Policy = "live",
-    ) -> list[str] | bool:
-        """Keep files with the run, to be found again by their paths.
-
-        Args:
-            glob_str: A path, or several by `*` and `**`. Without it, as scripts of early W&B call it, nothing is done.
-            base_path: The folder that names are told from; by default the working directory, and for a path from the
-                root the folder above the file's.
-            policy: "live" keeps a file again whenever it changes, "now" once, "end" when the run ends.
-
-        Returns:
-            Where the run's folder shows them.
-
-        Raises:
-            ValueError: a policy that cannot be, or files outside `base_path`.
-            FinishedRun: after `finish()`.
-        """
-        if self.state != "running":
-            raise FinishedRun(self.id, "save()")
-        if glob_str is None:
-            return True
-        return self.saver.save(os.fspath(glob_str), Path(base_path) if base_path is not None else None, policy)
-
-    def restore(
-        self, name: str, run_path: str | None = None, replace: bool = False, root: str | os.PathLike[str] | None = None
-    ) -> IO[str]:
-        """A file that this run, or the one at `run_path`, saved: written below `root` and open for reading.
-
-        Args:
-            name: Its path in that run.
-            run_path: `id`, `project/id` or `entity/project/id`.
-            replace: Write over a file that is there; by default that one is opened.
-            root: A folder; by default this run's.
-
-        Raises:
-            NotFound: that run has no such file.
-            Unreachable: it cannot be had from here.
-        """
-        return restore(name, run_path or self.path, replace, root or self.dir)
-
-    def log_code(
-        self,
-        root: str | None = ".",
-        name: str | None = None,
-        include_fn: Callable[..., bool] = is_python,
-        exclude_fn: Callable[..., bool] = is_nothing,
-    ) -> Artifact | None:
-        """Record source files as an artifact of type "code"; None when there are none.
-
-        Args:
-            root: The folder they are in; hidden files and besom's own are left out.
-            name: Of the artifact; by default it is made of project and program.
-            include_fn: Whether a file belongs to it, by its path, or path and root; by default Python files.
-            exclude_fn: Whether it does not all the same.
-        """
-        return log_code(self, root, name, include_fn, exclude_fn)
-
-    def tell(self, event: Event, needs: Collection[str] = ()) -> None:
-        """Record an event, after the blobs it needs; what Redis does not take now is tried again at the end."""
-        place = self.blobs.place if needs else None
-        if isinstance(place, Outbox):  # what can be seen can be downloaded
-            place.tell(event, needs)
-        else:
-            self._writer.tell(event)
 
     def should_stop(self) -> bool:
         """Whether the trial is to end; the next `log()` would raise."""
@@ -456,7 +460,13 @@ class Run(Identified):
     # ---- for init
 
     def config_changed(self, values: dict[str, Any]) -> None:
-        """The user has changed the config."""
+        """The user has changed the config.
+
+        Raises:
+            FinishedRun: after `finish()`.
+        """
+        if self.state != "running":
+            raise FinishedRun(self.id, "config")
         if self._writer.set_config(values):
             flusher().wake()
 
@@ -477,20 +487,22 @@ class Run(Identified):
 
     def _checked(self, data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Media]]:
         """Plain values, and media; what has no room is left out, and said once for each name."""
-        if not isinstance(data, Mapping):
+        if type(data) is not dict and not isinstance(data, Mapping):
             raise TypeError(f"besom.log takes a dict of names and values, not {type(data).__name__}")
         row: dict[str, Any] = {}
         media: dict[str, Media] = {}
         for key, value in data.items():
-            if key not in self._keys and not self._takes(key):
+            name = self._names.get(key)
+            if name is None and (name := self._new_name(key)) is None:
                 continue
-            if type(value) in (float, int):
-                row[utf8(key)] = value
+            kind = type(value)
+            if kind is float or kind is int:
+                row[name] = value
             elif (shown := as_media(value)) is not None:
-                media[utf8(key)] = shown
+                media[name] = shown
             else:
                 try:
-                    row[utf8(key)] = logged(value, key)
+                    row[name] = logged(value, key)
                 except TooLarge as error:
                     self._warn(key, f"{error}; it is left out")
         return row, media
@@ -514,19 +526,18 @@ class Run(Identified):
                 self._warn(key, f"{key} at step {step} cannot be kept, and is left out: {error}")
         return told
 
-    def _takes(self, key: Any) -> bool:
-        """Whether a new name has room."""
+    def _new_name(self, key: Any) -> str | None:
+        """What a name is kept as that was not logged before; None when there is no room for it."""
         if not isinstance(key, str):
             raise TypeError(f"names in besom.log are strings, not {key!r}")
         if len(key) > KEY_LIMIT:
             raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
-        if len(self._keys) >= KEYS_LIMIT:
+        if len(self._names) >= KEYS_LIMIT:
             self._warn(
                 "", f"run {self.id} has {KEYS_LIMIT} names already; {key!r} and all other new names are left out"
             )
-            return False
-        self._keys.add(key)
-        return True
+            return None
+        return self._names.setdefault(key, utf8(key))
 
     def _warn(self, about: str, message: str) -> None:
         if about not in self._warned and len(self._warned) <= KEYS_LIMIT:
@@ -540,10 +551,8 @@ class Run(Identified):
         if not self._row and not force:
             return
         row, self._row = self._row, {}
-        if self._metrics:
-            self._metrics.complete(row)
+        defined = self._metrics.take(row) if self._metrics else None
         self.summary.logged(row)
-        defined = self._metrics.summarise(row) if self._metrics else {}
         row["_timestamp"] = time.time()
         if self._writer.add(self.step, row):
             flusher().wake()
@@ -566,6 +575,26 @@ class Run(Identified):
     def _raise_if_interrupted(self) -> None:
         if (interrupt := self._interrupt()) is not None:
             raise interrupt(f"trial {self.id}")
+
+
+def _whole(step: Any) -> int:
+    """The step as an int, from one or from numpy's."""
+    if isinstance(step, bool) or not hasattr(step, "__index__"):
+        raise TypeError(f"step must be an int, not {step!r}")
+    whole = int(step.__index__())
+    if whole > STEP_LIMIT:
+        raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
+    return whole
+
+
+def _join(open_row: dict[str, Any], row: Mapping[str, Any]) -> None:
+    """Add to a row that is open: of a nested dict, name by name; media are whole."""
+    for key, value in row.items():
+        held = open_row.get(key)
+        if isinstance(held, dict) and isinstance(value, dict) and not ("_type" in held or "_type" in value):
+            _join(held, value)
+        else:
+            open_row[key] = value
 
 
 def last_lines(text: str, count: int = ERROR_LINES) -> str:

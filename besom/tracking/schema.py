@@ -38,7 +38,7 @@ __all__ = [
     "writers",
 ]
 
-HEAD = "0005"
+HEAD = "0006"
 """Revision of these tables; revisions sort as text, so that a newer one is recognised."""
 VERSION_TABLE = "besom_version"
 """Where alembic keeps the revision; a name of our own, since a PostgreSQL database may be shared."""
