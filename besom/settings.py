@@ -5,6 +5,8 @@ Knows nothing of Redis or of commands; a command's options are passed in as over
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,6 +88,14 @@ def read_settings(**overrides: Any) -> Settings:
         ConfigError: names each BESOM_* variable whose value cannot be.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
+    told = frozenset((name, os.environ[name]) for name in os.environ if name.upper().startswith(("BESOM_", "HOME")))
+    return _settings(told, tuple(sorted(given.items())))
+
+
+@lru_cache(maxsize=8)
+def _settings(told: frozenset[tuple[str, str]], overrides: tuple[tuple[str, Any], ...]) -> Settings:
+    """Read anew only when what is `told` has changed: it takes a millisecond, and every trial asks."""
+    given = dict(overrides)
     try:
         return Settings(**given)
     except ValidationError as error:
