@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from pathlib import Path
-from typing import Any
 
-from benchmarks.handout import make_sweep, start_controller
+from benchmarks.handout import start_controller
 from benchmarks.machine import Place, cpu_seconds, describe, disk_mb, place, table, until
 
 PEERS = ("trackio", "tensorboardX", "wandb")

@@ -108,7 +108,9 @@ def besom_runs(url: str, sweep: str, *settings: str) -> None:
         run.log({"loss": run.config["x"]})
         run.finish()
         times.append(now())
-        took.append([end - start for before, after in pairwise(times) for start, end in zip(before, after, strict=True)])
+        took.append(
+            [end - start for before, after in pairwise(times) for start, end in zip(before, after, strict=True)]
+        )
 
     besom.agent(sweep, trial)
     say(took=took)

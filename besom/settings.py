@@ -6,6 +6,7 @@ Knows nothing of Redis or of commands; a command's options are passed in as over
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -89,7 +90,10 @@ def read_settings(**overrides: Any) -> Settings:
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     told = frozenset((name, os.environ[name]) for name in os.environ if name.upper().startswith(("BESOM_", "HOME")))
-    return _settings(told, tuple(sorted(given.items())))
+    overridden = tuple(sorted(given.items()))
+    if all(isinstance(value, Hashable) for value in given.values()):
+        return _settings(told, overridden)
+    return _settings.__wrapped__(told, overridden)  # refused, and it says why
 
 
 @lru_cache(maxsize=8)

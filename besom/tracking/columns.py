@@ -100,7 +100,7 @@ def encode_column(steps: Sequence[int], values: Sequence[Any]) -> _Encoded:
     """A column as `messages.BatchBody` keeps it."""
     packed_steps = pack(f"<{len(steps)}q", *steps)  # four times as fast as array and numpy are with a list
     kinds = set(map(type, values))
-    if kinds == {int} and -_INT64 <= min(values) and max(values) < _INT64:
+    if kinds == {int} and min(values) >= -_INT64 and max(values) < _INT64:
         return "q", packed_steps, pack(f"<{len(values)}q", *values)
     if kinds == {float} or (kinds == {int, float} and all(map(_is_exact, values))):
         return "d", packed_steps, pack(f"<{len(values)}d", *values)

@@ -59,5 +59,18 @@ class DisabledRun(Run):
         row, _ = self._checked(data)
         self.summary.logged(row)
 
+    def save(self, *_: Any, **__: Any) -> bool:
+        """Nothing is kept."""
+        return False
+
+    def log_code(self, *_: Any, **__: Any) -> None:
+        """Nothing is recorded."""
+
+    def watch(self, *_: Any, **__: Any) -> None:
+        """Nothing is watched, and training costs nothing more."""
+
+    def _must_run(self, call: str) -> None:
+        """It always does."""
+
     def _summary_set(self, values: dict[str, Any]) -> None:
         """Nobody is told."""

@@ -12,10 +12,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
 from besom.messages import Batch, BatchBody, Event
@@ -24,7 +26,7 @@ from besom.tracking.columns import BATCH_BYTES, BATCH_ROWS, bodies_of
 from besom.tracking.spool import Spool, WriterName
 from besom.tracking.values import size_of
 
-__all__ = ["FLUSH_SECONDS", "MEMORY_BYTES", "Writer"]
+__all__ = ["FLUSH_SECONDS", "MEMORY_BYTES", "SyncStatus", "Writer"]
 
 log = logging.getLogger("besom")
 
@@ -34,6 +36,18 @@ MEMORY_BYTES: Final = 64_000_000
 _ROWS, _BATCHES, _LATE = 1 / 32, 1 / 4, 1 / 2
 """Shares of it: rows, which take five times as much as they count for; batches; batches while the disk is full."""
 _NUMBERS: Final = frozenset({float, int, bool})
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """How much of what a run logged has arrived, as W&B names it."""
+
+    sync_items_total: int
+    """Batches so far."""
+    sync_items_pending: int
+    """Those of them that have not arrived."""
+    sync_time: datetime | None
+    """When the last one did."""
 
 
 class Writer:
@@ -75,6 +89,7 @@ class Writer:
         self._untold: list[Event] = []
         self._clear()
         self._due = 0.0
+        self._arrived = 0.0  # when Redis took the last batch, seconds since the epoch
         self._complained: set[str] = set()
         for kind in (Batch, BatchBody):  # in this thread: a fork while another builds them leaves pydantic's lock held
             kind.model_rebuild()
@@ -97,6 +112,17 @@ class Writer:
         return replace(self.name, writer=self.new_id())
 
     # ---- what the run calls
+
+    @property
+    def connection(self) -> Connection | None:
+        """To the Redis where batches go; None when they go elsewhere."""
+        return self._journal.connection if self._journal else None
+
+    def status(self) -> SyncStatus:
+        """How many batches there were so far, how many have not arrived yet, and when the last one did."""
+        arrived = datetime.fromtimestamp(self._arrived, UTC) if self._arrived else None
+        count = self._backlog.count
+        return SyncStatus(count, max(0, count - self._backlog.sent), arrived)
 
     def add(self, step: int, row: dict[str, Any]) -> bool:
         """Add a row of plain values, which is the writer's from now on; whether the flusher is to be woken."""
@@ -265,6 +291,8 @@ class Writer:
                 "full",
                 f"the journal is full, no controller is reading it; run {self.name.run} logs to {self._spool.path}",
             )
+        if answer.status == "ok":
+            self._arrived = time.time()
         self._backlog.settle(seq if answer.status == "ok" else 0, answer.recorded)
         return answer.status
 
