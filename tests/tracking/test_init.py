@@ -23,7 +23,8 @@ from besom.errors import UsageError
 from besom.messages import Batch, BatchBody, Claim, RunEnded, RunStarted
 from besom.tracking import init as init_module
 from besom.tracking import new_run
-from besom.tracking.active import active_run, finish, log_row
+from besom.tracking.active import active_run, finish
+from besom.tracking.active import log as log_row
 from besom.tracking.flusher import Flusher
 from besom.tracking.init import init
 from besom.tracking.new_run import new_id
@@ -230,13 +231,13 @@ def test_notebooks_finish_the_previous_run(wired: Connection, monkeypatch: pytes
 
 
 def test_runs_side_by_side(wired: Connection) -> None:
-    """With "create_new" both run on; the last made is active, and when it ends the other is."""
+    """With "create_new" both run on; the first stays active, and when it ends the other is."""
     first = init()
     second = init(reinit="create_new")
-    assert active_run() is second
-    second.finish()
-    assert (first.state, active_run()) == ("running", first)
+    assert active_run() is first
     first.finish()
+    assert (second.state, active_run()) == ("running", second)
+    second.finish()
     assert active_run() is None
 
 
