@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The whole fault plan; the random part lasts SOAK_SECONDS (600), and SOAK_SEED repeats it.
 SOAK_SECONDS ?= 600
 
-.PHONY: help install demo test test-integrations contract-record soak check package clean bench bench-fleet bench-million
+.PHONY: help install demo test test-integrations contract-record soak check package clean bench bench-fleet bench-million bench-watch
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -88,3 +88,16 @@ bench-fleet: $(VENV)/installed-bench  ## Measure with 1000 and 5000 simulated ag
 bench-million: $(VENV)/installed-bench  ## Run a million trials for real, about 3 minutes
 	@.ci/packages redis-server=redis-server
 	@$(BIN)/python -m benchmarks.million
+
+# A venv of its own, since torch is bigger than all the rest.
+WATCH := build/watch
+
+$(WATCH)/installed: pyproject.toml constraints.txt
+	@test -x $(WATCH)/bin/python || $(PYTHON) -m venv $(WATCH)
+	@echo "installing torch and wandb into $(WATCH)"
+	@$(WATCH)/bin/python -m pip install --quiet --editable . torch==2.13.0 wandb==0.31.0
+	@touch $@
+
+bench-watch: $(WATCH)/installed  ## Measure watching a model against wandb, about 3 minutes
+	@.ci/packages redis-server=redis-server
+	@$(WATCH)/bin/python -m benchmarks.watch

@@ -14,10 +14,12 @@ import pytest
 import besom
 
 FACE = {
-    "Artifact", "Audio", "Histogram", "Html", "Image", "Object3D", "Plotly", "Table", "Video", "plot",
-    "Api", "BesomError", "ConfigError", "Run", "TrialCancelled", "TrialInterrupted", "TrialPreempted", "TrialStopped",
-    "UsageError", "__version__", "agent", "config", "define_metric", "finish", "init", "log", "restore", "run", "save",
-    "summary", "sweep",
+    "AlertLevel", "Api", "Artifact", "Audio", "BesomError", "ConfigError", "Histogram", "Html", "Image",
+    "Object3D", "Plotly", "Run", "Settings", "Table", "TrialCancelled", "TrialInterrupted", "TrialPreempted",
+    "TrialStopped", "UsageError", "Video", "__version__", "agent", "alert", "config", "define_metric", "finish",
+    "init", "join", "log", "log_artifact", "log_model", "login", "mark_preempting", "plot", "restore", "run", "save",
+    "setup", "summary", "sweep", "teardown", "termerror", "termlog", "termwarn", "unwatch", "use_artifact",
+    "use_model", "watch",
 }  # fmt: skip
 
 HEAVY = {"redis", "pydantic", "numpy", "sqlalchemy", "scipy", "sklearn", "skopt", "rq", "click", "rich", "starlette"}

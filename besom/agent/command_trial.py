@@ -32,7 +32,7 @@ from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.flusher import flusher
 from besom.tracking.run import ERROR_LINES
 from besom.tracking.spool import WriterName, send_leftovers
-from besom.tracking.trial import TRIAL_FILE, Trial
+from besom.tracking.trial import TRIAL_FILE, Trial, goes_back
 from besom.tracking.writer import Writer
 
 __all__ = ["Child", "CommandTrials", "Why"]
@@ -110,7 +110,10 @@ class CommandTrials:
             blobs_of(self._settings).send_leftovers()
         except Unreachable:
             pass  # the files stay, and the trial's next attempt sends them
-        return child.ending({writer.name.writer: batches} if batches else {})
+        ending = child.ending({writer.name.writer: batches} if batches else {})
+        if ending is not None and ending.state == "failed" and goes_back(directory, claim):
+            return None
+        return ending
 
     def _execute(self, claim: Claim, directory: Path, gpus: Sequence[str]) -> subprocess.Popen[bytes]:
         (directory / TRIAL_FILE).write_text(Trial(self._spec, claim, directory).to_json(), encoding="utf-8")

@@ -26,7 +26,7 @@ _NEW_ID: Final = ("besom.tracking.new_run", "new_id")
 
 _OTHERWISE: Final = ("agent", "finish", "init", "join", "sweep")
 """Calls whose arguments wandb orders or names in another way."""
-_ADDED: Final = ("Settings", "login", "require", "setup", "teardown", "termerror", "termlog", "termwarn")
+_ADDED: Final = ("require",)
 """What is taken from `calls.py` unless besom has it."""
 
 _KERAS: Final = {

@@ -19,7 +19,7 @@ from sqlalchemy import make_url
 from besom.broker.connection import Connection
 from besom.broker.find import Address, read_address
 from besom.broker.journal import Journal, entry_order
-from besom.broker.lead import read_leader
+from besom.broker.lead import http_address, read_leader
 from besom.broker.service import Service, connect
 from besom.errors import NotFound, Unreachable, UsageError
 from besom.messages import Event
@@ -80,7 +80,7 @@ class Api:
         else:
             self._source = _source(self._settings, self._connection, timeout or _TIMEOUT)
             self.blobs = blobs_of(self._settings) if self._connection else Blobs(kept_at(self._settings))
-        self.address = base or _http_address(self._connection)
+        self.address = base or http_address(self._connection)
         """Of the HTTP read API; empty without one."""
         self._patience = _WAIT_SECONDS
 
@@ -245,13 +245,6 @@ def _checked(overrides: Mapping[str, Any] | None) -> dict[str, str]:
         if name not in ("entity", "project", "base_url") or not isinstance(value, str):
             raise UsageError(f"overrides {name}={value!r} cannot be; write entity, project or base_url, each a text")
     return given
-
-
-def _http_address(connection: Connection | None) -> str:
-    try:
-        return str(read_leader(connection).info.get("http") or "") if connection is not None else ""
-    except Unreachable:
-        return ""
 
 
 def _source(settings: Settings, connection: Connection | None, timeout: float) -> Source:

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
-from urllib.parse import quote
 
 import msgpack
 
@@ -14,6 +13,7 @@ from besom.errors import NotFound, UsageError
 from besom.messages import Event, RunEdited, SweepRemoved
 from besom.tracking.api_file import RunFile
 from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.links import run_link
 from besom.tracking.times import moment_of
 from besom.tracking.values import plain
 
@@ -117,7 +117,7 @@ class ApiRun:
     @property
     def url(self) -> str | None:
         """Where the controller's HTTP read API has it; None when no controller serves one."""
-        return f"{self._door.address}/api/run?run_id={quote(json.dumps(self.id))}" if self._door.address else None
+        return run_link(self._door.address, self.id)
 
     @property
     def summary(self) -> ApiSummary:
@@ -274,6 +274,11 @@ class ApiRun:
     def console(self, after: int = 0) -> list[tuple[str, float, str]]:
         """(stream, seconds, line) of what it printed, without the first `after`."""
         return [tuple(line) for line in self._door.ask("console", run_id=self.id, after=after)]
+
+    @property
+    def alerts(self) -> list[dict[str, Any]]:
+        """What `run.alert()` told, oldest first: title, text, level, created (seconds since the epoch)."""
+        return list(self._door.ask("alerts", run_id=self.id))
 
     def _timed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         started = self._row["created"] or 0.0

@@ -22,6 +22,7 @@ from besom.messages import (
     BatchBody,
     Event,
     FileSaved,
+    RunAlerted,
     RunBeat,
     RunEdited,
     RunEnded,
@@ -38,6 +39,7 @@ from besom.messages import (
     Unreadable,
     run_id_of,
 )
+from besom.tracking.alert_rows import record_alert
 from besom.tracking.artifact_rows import record_artifact
 from besom.tracking.batches import Damaged, Opened, open_batch
 from besom.tracking.memory import Memory, editor_of, home_of
@@ -120,6 +122,7 @@ class Applying:
             RunEnded: self._run_ended,
             RunBeat: self._run_beat,
             RunEdited: self._run_edited,
+            RunAlerted: self._alerted,
             ArtifactLogged: self._artifact_logged,
             FileSaved: self._file_saved,
             Batch: self._batch,
@@ -359,6 +362,10 @@ class Applying:
             return
         memory.batches.add_last(event.run, memory.newest_attempt(event.run), values)
         memory.writers.put({"id": editor_of(event.run), "run": event.run, "attempt": 0, "seq": number})
+
+    def _alerted(self, event: RunAlerted) -> None:
+        if not self._is_gone(event.run):
+            record_alert(self._conn, event, self._at)
 
     def _artifact_logged(self, event: ArtifactLogged) -> None:
         if not self._is_gone(event.run):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
@@ -29,6 +30,7 @@ from besom.tracking.schema import attempts, closings, removed, run_texts, runs, 
 __all__ = ["Memory", "editor_of", "home_of", "run_of"]
 
 
+@lru_cache(maxsize=20_000)
 def home_of(run: str) -> tuple[str, int]:
     """Sweep and number that a run's id speaks of; ("", 0) when it is no trial's id."""
     sweep, _, number = run.rpartition("-")
@@ -160,9 +162,12 @@ class Memory:
 
 def _refer(event: Event, wanted: dict[str, set[Any]]) -> None:
     """Add the keys of the rows that an event is about."""
-    if isinstance(event, TrialEvent):
-        run = run_id_of(event.sweep, event.number)
-        home = (event.sweep, event.number)
+    if isinstance(event, Batch):
+        run, home = event.run, home_of(event.run)
+        wanted["logging"].add((run, event.attempt))
+        wanted["writers"].add(event.writer)
+    elif isinstance(event, TrialEvent):
+        run, home = run_id_of(event.sweep, event.number), (event.sweep, event.number)
     elif isinstance(event, SweepCreated):
         wanted["sweeps"].add(event.spec.id)
         return
@@ -177,10 +182,7 @@ def _refer(event: Event, wanted: dict[str, set[Any]]) -> None:
         wanted["trials"].add(home)
     if isinstance(event, Batch | RunStarted | TrialEvent):
         wanted["attempts"].add((run, event.attempt))
-    if isinstance(event, Batch):
-        wanted["logging"].add((run, event.attempt))
-        wanted["writers"].add(event.writer)
-    elif isinstance(event, RunEdited):
+    if isinstance(event, RunEdited):
         wanted["writers"].add(editor_of(event.run))
     elif isinstance(event, TrialEnded | RunEnded):
         wanted["writers"].update(event.writers)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, delete, select
 from besom.tracking.artifact_rows import remove_versions
 from besom.tracking.rows import pieces_of
 from besom.tracking.schema import (
+    alerts,
     attempts,
     chunks,
     closings,
@@ -30,7 +31,7 @@ from besom.tracking.schema import (
 __all__ = ["remove_runs", "remove_sweep", "runs_of_sweep"]
 
 _OF_SERIES: tuple[Table, ...] = (tail, chunks, levels, overview)
-_OF_RUN: tuple[Table, ...] = (series, attempts, writers, last, console, closings, files, run_texts)
+_OF_RUN: tuple[Table, ...] = (series, attempts, writers, last, console, closings, alerts, files, run_texts)
 
 
 def runs_of_sweep(conn: Connection, sweep: str) -> set[str]:

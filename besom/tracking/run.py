@@ -11,14 +11,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal
+from typing import IO, Any
 
-import msgpack
-
+from besom.broker.connection import Connection
 from besom.errors import (
     BesomError,
     FinishedRun,
@@ -29,14 +28,16 @@ from besom.errors import (
     TrialStopped,
     UsageError,
 )
-from besom.messages import Event, RunEdited
+from besom.messages import Event
 from besom.settings import read_settings
+from besom.tracking.alert import LOG_LEVELS, AlertLevel, Alerts
 from besom.tracking.artifacts import Artifact, log_artifact, use_artifact
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.outbox import Outbox
 from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.config import RunConfig
 from besom.tracking.flusher import flusher
+from besom.tracking.identity import Identified, Mode, RunIdentity
 from besom.tracking.media.media import Media
 from besom.tracking.media.recognise import as_media
 from besom.tracking.metrics import Metric, Metrics
@@ -47,7 +48,8 @@ from besom.tracking.settings import RunSettings
 from besom.tracking.summary import Summary
 from besom.tracking.trial import Trial
 from besom.tracking.values import KEY_LIMIT, KEYS_LIMIT, logged, utf8
-from besom.tracking.writer import Writer
+from besom.tracking.watch import Watch, Watched
+from besom.tracking.writer import SyncStatus, Writer
 
 __all__ = ["ERROR_LINES", "METRICS_KEY", "Mode", "Run", "RunIdentity", "last_lines"]
 
@@ -60,8 +62,6 @@ METRICS_KEY = "_metrics"
 ERROR_LINES = 30
 """Lines of a traceback that are kept."""
 
-Mode = Literal["online", "offline", "disabled"]
-
 _INTERRUPTS: dict[str, type[TrialInterrupted]] = {
     "cancel": TrialCancelled,
     "stop": TrialStopped,
@@ -69,21 +69,7 @@ _INTERRUPTS: dict[str, type[TrialInterrupted]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RunIdentity:
-    """Who a run is."""
-
-    id: str
-    name: str
-    project: str
-    entity: str
-    group: str = ""
-    job_type: str = ""
-    tags: tuple[str, ...] = ()
-    notes: str = ""
-
-
-class Run:
+class Run(Identified):
     """One recorded run. Made by `besom.init()`, usable as a context manager.
 
     Args:
@@ -96,8 +82,6 @@ class Run:
         patience: Seconds that `finish` waits for Redis, outside a trial.
         earlier: What the store has of it, when it goes on outside a trial.
     """
-
-    mode: Mode = "online"
 
     def __init__(
         self,
@@ -124,107 +108,19 @@ class Run:
         self._patience = patience
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
-        self._keys: set[str] = set()
+        self._names: dict[str, str] = {}  # as logged, and as kept
         self._warned: set[str] = set()
+        self._alerts = Alerts(identity.id)
         self._metrics = Metrics(earlier.summary if earlier else {})
         self._earlier = earlier
         self.step = trial.next_step if trial else earlier.next_step if earlier else 0
         self.starting_step = self.step
-        self.state: Literal["running", "finished", "failed"] = "running"
+        self.state = "running"
         self.observers: list[Callable[[], None]] = []
         """What watches the run (`surroundings.py`); called once when it ends."""
 
     def __repr__(self) -> str:
         return f"<besom run {self.project}/{self.id} ({self.state})>"
-
-    # ---- identity, as W&B names it
-
-    @property
-    def id(self) -> str:
-        """Its id; inside a sweep `<sweep>-<number>`."""
-        return self.identity.id
-
-    @property
-    def name(self) -> str:
-        """Its display name; may be set."""
-        return self.identity.name
-
-    @name.setter
-    def name(self, value: str) -> None:
-        self._edit(name=utf8(str(value)))
-
-    @property
-    def project(self) -> str:
-        """Its project."""
-        return self.identity.project
-
-    @property
-    def entity(self) -> str:
-        """User or team."""
-        return self.identity.entity
-
-    @property
-    def group(self) -> str:
-        """Its group, or ''."""
-        return self.identity.group
-
-    @property
-    def job_type(self) -> str:
-        """Its kind of job, or ''."""
-        return self.identity.job_type
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Its tags; may be set."""
-        return self.identity.tags
-
-    @tags.setter
-    def tags(self, value: Sequence[str]) -> None:
-        self._edit(tags=tuple(dict.fromkeys([value] if isinstance(value, str) else map(str, value))))
-
-    @property
-    def notes(self) -> str:
-        """Its notes, or ''; may be set."""
-        return self.identity.notes
-
-    @notes.setter
-    def notes(self, value: str | None) -> None:
-        self._edit(notes=utf8(str(value or "")))
-
-    @property
-    def path(self) -> str:
-        """entity/project/id."""
-        return f"{self.entity}/{self.project}/{self.id}"
-
-    @property
-    def url(self) -> None:
-        """None: who writes a run knows no page of it; `Api().run(id).url` does where a controller serves one."""
-        return None
-
-    @property
-    def sweep_id(self) -> str | None:
-        """Its sweep, or None."""
-        return self.trial.claim.sweep if self.trial else None
-
-    @property
-    def attempt(self) -> int:
-        """Which execution of its trial this is, from 1."""
-        return self.trial.claim.attempt if self.trial else 1
-
-    @property
-    def offline(self) -> bool:
-        """Whether it is recorded in a folder only."""
-        return self.mode == "offline"
-
-    @property
-    def disabled(self) -> bool:
-        """Whether it is recorded nowhere."""
-        return self.mode == "disabled"
-
-    @property
-    def resumed(self) -> bool:
-        """Whether it was begun before: its trial by another attempt, or it goes on by `init(resume=...)`."""
-        return self.attempt > 1 or self._earlier is not None
 
     # ---- logging
 
@@ -243,19 +139,19 @@ class Run:
             FinishedRun: after `finish()`.
             TrialInterrupted: the trial was stopped, cancelled or handed back (a BaseException).
         """
-        self._raise_if_interrupted()
+        if self.trial is not None:
+            self._raise_if_interrupted()
         if self.state != "running":
             raise FinishedRun(self.id, "log()")
         row, media = self._checked(data)
-        if step is not None and (isinstance(step, bool) or not hasattr(step, "__index__")):
-            raise TypeError(f"step must be an int, not {step!r}")
-        if step is not None and step > STEP_LIMIT:
-            raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
+        if step is not None:
+            step = _whole(step)
         if media and (step is None or step >= self.step):
             row.update(self._kept(media, self.step if step is None else step))
         with self._lock:
+            if self.state != "running":  # ended by another thread
+                raise FinishedRun(self.id, "log()")
             if step is not None:
-                step = step.__index__()
                 if step < self.step:
                     log.warning("log(step=%d) comes after step %d; steps only grow, so it is ignored", step, self.step)
                     return
@@ -293,8 +189,7 @@ class Run:
             UsageError: a name or a summary that cannot be.
             FinishedRun: after `finish()`.
         """
-        if self.state != "running":
-            raise FinishedRun(self.id, "define_metric()")
+        self._must_run("define_metric()")
         with self._lock:
             metric = self._metrics.define(name, step_metric, step_sync, hidden, summary, overwrite)
             if self._writer.set_config({METRICS_KEY: self._metrics.told()}):
@@ -365,8 +260,7 @@ class Run:
             ValueError: a policy that cannot be, or files outside `base_path`.
             FinishedRun: after `finish()`.
         """
-        if self.state != "running":
-            raise FinishedRun(self.id, "save()")
+        self._must_run("save()")
         if glob_str is None:
             return True
         return self.saver.save(os.fspath(glob_str), Path(base_path) if base_path is not None else None, policy)
@@ -413,12 +307,125 @@ class Run:
         else:
             self._writer.tell(event)
 
+    def log_model(
+        self, path: str | os.PathLike[str], name: str | None = None, aliases: Sequence[str] | None = None
+    ) -> Artifact:
+        """Record a file or folder as a version of an artifact of the type "model"; see `log_artifact`."""
+        return log_artifact(self, path, name, "model", aliases)
+
+    def use_model(self, name: str) -> str:
+        """Bring a model here; the path of its file, or of its folder when there are several.
+
+        Raises:
+            NotFound: there is none; see `use_artifact`.
+            UsageError: it is no model.
+        """
+        artifact = use_artifact(self, name, "model")
+        return artifact.file() if artifact.file_count == 1 else artifact.download()
+
+    # ---- telling
+
+    def alert(
+        self,
+        title: str,
+        text: str = "",
+        level: str | AlertLevel | None = None,
+        wait_duration: float | timedelta | None = None,
+    ) -> None:
+        """Keep a message with the run, for `Api().run(...).alerts` and `besom show`, and write it to the log.
+
+        Args:
+            title: What it is about, at most 256 characters.
+            text: What there is to say, at most 16 000 characters.
+            level: "INFO" (the default), "WARN" or "ERROR".
+            wait_duration: Seconds, or a timedelta, within which another alert of this title is left out; default 60.
+
+        Raises:
+            ValueError: a level or a wait that cannot be.
+            FinishedRun: after `finish()`.
+        """
+        self._must_run("alert()")
+        alert = self._alerts.made(title, text, level, wait_duration)
+        if alert is not None:
+            self.tell(alert)
+            log.log(LOG_LEVELS[alert.level], "run %s: %s: %s", self.id, alert.title, alert.text)
+
+    def mark_preempting(self) -> None:
+        """The machine may be taken away at any moment: if the trial fails from now on, it is handed back, not failed.
+
+        Another agent takes it then, before new trials. A run outside a sweep has nobody who would start it again.
+        """
+        if self.trial is None:
+            log.info("run %s is in no sweep, so nobody starts it again when it is preempted", self.id)
+        else:
+            self.trial.mark_preempting()
+
+    def status(self) -> SyncStatus:
+        """How much of what it logged has arrived."""
+        return self._writer.status()
+
+    # ---- watching
+
+    def watch(
+        self,
+        models: Any,
+        criterion: Any = None,
+        log: Watched = "gradients",
+        log_freq: float = 1000,
+        idx: int | None = None,
+        log_graph: bool = False,
+    ) -> None:
+        """Record how a torch model's gradients and parameters are spread, while it trains.
+
+        Each tensor becomes a histogram of 64 bins in the row that is open, under `gradients/<name>` and
+        `parameters/<name>`; of a second model under `gradients/graph_1<name>`. Copies of the model are not watched.
+
+        Args:
+            models: A torch.nn.Module, or a list of them.
+            criterion: Taken because W&B takes it; nothing is recorded of it.
+            log: "gradients", "parameters", "all" or None.
+            log_freq: At every how many-th backward pass gradients are recorded, and forward pass parameters.
+            idx: Number of the first of these models; the default counts the models that this run watches, from 0.
+            log_graph: Record the model's layers as `summary["graph_<idx>"]`, at its next forward pass.
+
+        Raises:
+            ValueError: `log` is none of these.
+            TypeError: a model is no torch.nn.Module.
+            FinishedRun: after `finish()`.
+        """
+        self._must_run("watch()")
+        self._watch.add(models, log, log_freq, idx, log_graph)
+
+    def unwatch(self, models: Any = None) -> None:
+        """Stop watching a model or a list of them; without one, all."""
+        self._watch.remove(models)
+
+    def add_to_row(self, values: Mapping[str, Any]) -> None:
+        """Add plain values to the row that is open; nothing once the run is over. Raises no trial's interrupt."""
+        with self._lock:
+            if self.state == "running":
+                for key, value in values.items():
+                    if (name := self._names.get(key) or self._new_name(key)) is not None:
+                        self._row[name] = value
+
+    @cached_property
+    def _watch(self) -> Watch:
+        watch = Watch(self)
+        self.observers.append(watch.remove)
+        return watch
+
     def should_stop(self) -> bool:
         """Whether the trial is to end; the next `log()` would raise."""
         return self._interrupt() is not None
 
-    def finish(self, exit_code: int | None = None, *, error: str = "") -> None:
-        """End the run, all it logged sent; exit code 0 is finished, any other failed. Repeating it is harmless."""
+    def finish(self, exit_code: int | None = None, quiet: bool | None = None, *, error: str = "") -> None:
+        """End the run, all it logged sent. Repeating it is harmless.
+
+        Args:
+            exit_code: 0 or None is finished, any other failed.
+            quiet: Taken because W&B took it; nothing is printed at the end anyway.
+            error: What went wrong, for those who look at the run.
+        """
         with self._lock:
             if self.state != "running":
                 return
@@ -475,22 +482,27 @@ class Run:
 
     # ---- inside
 
+    def _connection(self) -> Connection | None:
+        return self._writer.connection
+
     def _checked(self, data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Media]]:
         """Plain values, and media; what has no room is left out, and said once for each name."""
-        if not isinstance(data, Mapping):
+        if type(data) is not dict and not isinstance(data, Mapping):
             raise TypeError(f"besom.log takes a dict of names and values, not {type(data).__name__}")
         row: dict[str, Any] = {}
         media: dict[str, Media] = {}
         for key, value in data.items():
-            if key not in self._keys and not self._takes(key):
+            name = self._names.get(key)
+            if name is None and (name := self._new_name(key)) is None:
                 continue
-            if type(value) in (float, int):
-                row[utf8(key)] = value
+            kind = type(value)
+            if kind is float or kind is int:
+                row[name] = value
             elif (shown := as_media(value)) is not None:
-                media[utf8(key)] = shown
+                media[name] = shown
             else:
                 try:
-                    row[utf8(key)] = logged(value, key)
+                    row[name] = logged(value, key)
                 except TooLarge as error:
                     self._warn(key, f"{error}; it is left out")
         return row, media
@@ -514,31 +526,23 @@ class Run:
                 self._warn(key, f"{key} at step {step} cannot be kept, and is left out: {error}")
         return told
 
-    def _takes(self, key: Any) -> bool:
-        """Whether a new name has room."""
+    def _new_name(self, key: Any) -> str | None:
+        """What a name is kept as that was not logged before; None when there is no room for it."""
         if not isinstance(key, str):
             raise TypeError(f"names in besom.log are strings, not {key!r}")
         if len(key) > KEY_LIMIT:
             raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
-        if len(self._keys) >= KEYS_LIMIT:
+        if len(self._names) >= KEYS_LIMIT:
             self._warn(
                 "", f"run {self.id} has {KEYS_LIMIT} names already; {key!r} and all other new names are left out"
             )
-            return False
-        self._keys.add(key)
-        return True
+            return None
+        return self._names.setdefault(key, utf8(key))
 
     def _warn(self, about: str, message: str) -> None:
         if about not in self._warned and len(self._warned) <= KEYS_LIMIT:
             self._warned.add(about)
             log.warning("%s", message)
-
-    def _edit(self, **changed: Any) -> None:
-        """Change what the run is called, here and in the store."""
-        if self.state != "running":
-            raise FinishedRun(self.id, f"the new {', '.join(changed)}")
-        self.identity = replace(self.identity, **changed)
-        self.tell(RunEdited(run=self.id, body=bytes(msgpack.packb(changed))))
 
     def _label(self, *_: Any, **__: Any) -> None:
         """W&B's statistics of which library logs; libraries call it, and it means nothing here."""
@@ -547,10 +551,8 @@ class Run:
         if not self._row and not force:
             return
         row, self._row = self._row, {}
-        if self._metrics:
-            self._metrics.complete(row)
+        defined = self._metrics.take(row) if self._metrics else None
         self.summary.logged(row)
-        defined = self._metrics.summarise(row) if self._metrics else {}
         row["_timestamp"] = time.time()
         if self._writer.add(self.step, row):
             flusher().wake()
@@ -583,6 +585,16 @@ def _join(open_row: dict[str, Any], row: Mapping[str, Any]) -> None:
             _join(held, value)
         else:
             open_row[key] = value
+
+
+def _whole(step: Any) -> int:
+    """The step as an int, from one or from numpy's."""
+    if isinstance(step, bool) or not hasattr(step, "__index__"):
+        raise TypeError(f"step must be an int, not {step!r}")
+    whole = int(step.__index__())
+    if whole > STEP_LIMIT:
+        raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
+    return whole
 
 
 def last_lines(text: str, count: int = ERROR_LINES) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, 
 __all__ = [
     "HEAD",
     "VERSION_TABLE",
+    "alerts",
     "artifact_aliases",
     "artifacts",
     "attempts",
@@ -37,7 +38,7 @@ __all__ = [
     "writers",
 ]
 
-HEAD = "0004"
+HEAD = "0006"
 """Revision of these tables; revisions sort as text, so that a newer one is recognised."""
 VERSION_TABLE = "besom_version"
 """Where alembic keeps the revision; a name of our own, since a PostgreSQL database may be shared."""
@@ -288,4 +289,16 @@ artifact_aliases = Table(
     _text("alias", key=True),
     _whole("version"),
     _text("entry"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    _text("id", key=True),
+    _text("run"),
+    _text("title"),
+    _text("text"),
+    _text("level"),
+    _real("created"),
+    Index("alerts_run", "run"),
 )

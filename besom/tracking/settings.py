@@ -94,6 +94,12 @@ class RunSettings:
         else:
             self.others[name] = value
 
+    def __getattr__(self, name: str) -> Any:
+        others = self.__dict__.get("others", {})
+        if name not in others:
+            raise AttributeError(f"besom.Settings has no {name!r}")
+        return others[name]
+
     def __repr__(self) -> str:
         return f"besom.Settings({', '.join(f'{name}={value!r}' for name, value in self.given().items())})"
 

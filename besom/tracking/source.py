@@ -14,7 +14,7 @@ import msgpack
 from sqlalchemy import Connection
 
 from besom.errors import Unreachable
-from besom.tracking import artifact_rows, file_rows, finding, history, reader
+from besom.tracking import alert_rows, artifact_rows, file_rows, finding, history, reader
 from besom.tracking.http import HttpClient
 from besom.tracking.store import Store
 
@@ -26,6 +26,7 @@ def _curve(conn: Connection, run: str, key: str, points: int = 500) -> list[list
 
 
 QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
+    "alerts": alert_rows.alerts_of,
     "artifact": artifact_rows.find,
     "artifact_versions": artifact_rows.versions,
     "attempts": reader.attempts,

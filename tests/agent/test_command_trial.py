@@ -158,6 +158,14 @@ def test_exit_code(room: Room, code: int) -> None:
     assert ending.details["error"] == f"exit code {code}"
 
 
+@pytest.mark.parametrize(("code", "state"), [(1, None), (0, "finished")])
+def test_marked_as_preempting(room: Room, code: int, state: str | None) -> None:
+    """A child that fails after `mark_preempting()` is handed back; one that ends well has finished."""
+    marks = "from besom.tracking.trial import current_trial; current_trial().mark_preempting()"
+    ending = room.run(sys.executable, "-c", f"{marks}; raise SystemExit({code})")
+    assert (ending.state if ending else None) == state
+
+
 def test_error_is_the_end_of_stderr(room: Room) -> None:
     """A failed trial's error is the last lines of its stderr, the newest last, and none of stdout."""
     code = "import sys\nprint('fine')\nfor n in range(100): print(n, file=sys.stderr)\nraise ValueError('lr is 0')"

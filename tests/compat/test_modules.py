@@ -104,11 +104,33 @@ def test_harmless_calls(wandb: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert wandb.setup() is None
     assert wandb.require("service") is None
     assert wandb.Settings(start_method="thread").start_method == "thread"
+    assert wandb.Settings is besom.Settings
     for _ in range(2):
         wandb.termwarn("once", repeat=False)
     wandb.termlog("plain")
     wandb.termerror("bad")
     assert [line.rpartition(" ")[2] for line in capsys.readouterr().err.splitlines()] == ["once", "plain", "bad"]
+
+
+def test_what_scripts_call_of_a_run(wandb: Any, wired: Any) -> None:
+    """Calls of the examples that people start from, old names among them, do what they say or nothing."""
+    from wandb import AlertLevel  # type: ignore[import-not-found]
+
+    wandb.setup()
+    run = wandb.init(project="p", settings=wandb.Settings(start_method="thread"), anonymous="allow")
+    assert wandb.alert("loss", "is nan", AlertLevel.WARN, 5) is None
+    assert wandb.run.alert(title="loss", text="is nan", level="WARN") is None
+    assert wandb.mark_preempting() is None
+    assert run.get_url() is run.get_project_url() is run.get_sweep_url() is None
+    assert run.project_name() == "p"
+    run.name = f"{run.name}-1"
+    run.tags = (*run.tags, "best")
+    assert run.status().sync_items_pending == 0
+    assert wandb.unwatch() is None
+    assert run.settings.start_method == "thread"
+    run.finish(quiet=True)
+    wandb.teardown()
+    assert wandb.run is None
 
 
 def test_init_leaves_out_what_means_nothing(
@@ -121,12 +143,9 @@ def test_init_leaves_out_what_means_nothing(
         given.update(project=project, name=name)
 
     monkeypatch.setattr(besom, "init", small)
-    wandb.init(project="p", resume="allow", anonymous=None, sync_tensorboard=True)
+    wandb.init(project="p", anonymous=None, save_code=False, sync_tensorboard=True)
     assert given == {"project": "p", "name": None}
     assert "wandb.init(sync_tensorboard=...) is ignored" in caplog.text
-    assert "resume" not in caplog.text
-    with pytest.raises(UsageError, match="no disabled runs"):
-        wandb.init(mode="disabled")
     with pytest.raises(TypeError, match="projct"):
         wandb.init(projct="p")
 
