@@ -83,6 +83,15 @@ def test_integrations_are_besoms_own(wandb: Any) -> None:
     assert "wandb.integration.xgboost" in MODULES  # it imports xgboost when it is looked into
 
 
+def test_methods_of_a_run_are_calls_too(wandb: Any, wired: Any) -> None:
+    """What W&B has as a function and besom as a method of a run goes to the active run."""
+    with pytest.raises(wandb.Error, match=r"call besom\.init\(\) before besom\.log_artifact\(\)"):
+        wandb.log_artifact(wandb.Artifact("a", "dataset"))
+    wandb.init(project="p")
+    logged = wandb.log_artifact(wandb.Artifact("a", "dataset"), aliases=["first"])
+    assert logged.qualified_name == f"{wandb.run.entity}/p/a"
+
+
 def test_a_missing_name_says_so_when_it_is_used(wandb: Any) -> None:
     """A name of wandb that besom has not can be imported and compared with, and refuses a call by its name."""
     from wandb import Molecule
