@@ -3,7 +3,9 @@
 BesomError
 ├── UsageError              the caller wrote something that cannot be
 │   ├── ConfigError         a sweep config, a setting or a run's config
+│   ├── TooLarge            a value that has no room
 │   └── FinishedRun         a run was used after its end
+├── BlobRefused             a blob's bytes are not what its name says, or too many
 ├── NotFound                no sweep, trial or run has this id
 ├── Unreachable             Redis, the service or the store does not answer
 ├── StoreError              the store's database refuses
@@ -21,12 +23,14 @@ from __future__ import annotations
 
 __all__ = [
     "BesomError",
+    "BlobRefused",
     "ConfigError",
     "Fenced",
     "FinishedRun",
     "NotFound",
     "StoreError",
     "StoreMismatch",
+    "TooLarge",
     "TrialCancelled",
     "TrialInterrupted",
     "TrialPreempted",
@@ -48,12 +52,20 @@ class ConfigError(UsageError):
     """A key of a config whose value cannot be; names the key, the value and what to write."""
 
 
+class TooLarge(UsageError):
+    """A value is larger than there is room for; in `log()` it is left out with a warning."""
+
+
 class FinishedRun(UsageError):
     """A finished run was written to."""
 
     def __init__(self, run_id: str, call: str) -> None:
         super().__init__(f"run {run_id} is finished, so {call} was not recorded; start another with besom.init()")
         self.run_id = run_id
+
+
+class BlobRefused(BesomError):
+    """A blob that is not what its name says, or larger than its place takes."""
 
 
 class NotFound(BesomError):

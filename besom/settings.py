@@ -5,6 +5,9 @@ Knows nothing of Redis or of commands; a command's options are passed in as over
 
 from __future__ import annotations
 
+import os
+from collections.abc import Hashable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +52,8 @@ class Settings(BaseSettings):
     """Between SIGTERM and SIGKILL of a command trial."""
     journal_limit_mb: int = Field(256, gt=0)
     """Unread journal above which log batches are refused and writers spool."""
+    memory_mb: int = Field(64, gt=0)
+    """What a run that logs faster than Redis takes it may keep in memory; the rest waits in a spool."""
     idle_seconds: float = Field(600.0, gt=0)
     """The service ends after so long without agent, unfinished run or client."""
     finish_seconds: float = Field(60.0, gt=0)
@@ -84,6 +89,17 @@ def read_settings(**overrides: Any) -> Settings:
         ConfigError: names each BESOM_* variable whose value cannot be.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
+    told = frozenset((name, os.environ[name]) for name in os.environ if name.upper().startswith(("BESOM_", "HOME")))
+    overridden = tuple(sorted(given.items()))
+    if all(isinstance(value, Hashable) for value in given.values()):
+        return _settings(told, overridden)
+    return _settings.__wrapped__(told, overridden)  # refused, and it says why
+
+
+@lru_cache(maxsize=8)
+def _settings(told: frozenset[tuple[str, str]], overrides: tuple[tuple[str, Any], ...]) -> Settings:
+    """Read anew only when what is `told` has changed: it takes a millisecond, and every trial asks."""
+    given = dict(overrides)
     try:
         return Settings(**given)
     except ValidationError as error:

@@ -15,6 +15,7 @@ from besom.cli import cli
 from besom.controller import parse
 from besom.controller.sweep_file import read_sweep_file
 from besom.settings import Settings
+from besom.tracking.settings import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 NAMES = [
@@ -28,6 +29,9 @@ CHILD = {"BESOM_TRIAL", "BESOM_TRIAL_DIR", "BESOM_SWEEP_ID", "BESOM_RUN_ID", "BE
 """What an agent sets for the programs it runs."""
 AGENT = {"BESOM_AGENT_DISABLE_FLAPPING", "BESOM_AGENT_MAX_INITIAL_FAILURES"}
 """W&B's switches of an agent, read where it starts."""
+
+RUN = {f"BESOM_{name}" for name in VARIABLES.values()}
+"""What `init()` reads."""
 
 
 def blocks(name: str, language: str) -> list[str]:
@@ -135,13 +139,14 @@ SETTINGS = {f"BESOM_{name.upper()}" for name in Settings.model_fields}
 def test_variables_exist(name: str) -> None:
     """Every BESOM_ variable that is named is a setting, or one that an agent sets or reads."""
     named = set(re.findall(r"\bBESOM_[A-Z_]*[A-Z]\b", {**TEXTS, **DEPLOY}[name]))
-    assert named - SETTINGS - CHILD - AGENT == set()
+    assert named - SETTINGS - CHILD - AGENT - RUN == set()
 
 
 def test_every_setting_is_documented() -> None:
     """The table in operations.md has a row for each setting, and for no other."""
     rows = set(re.findall(r"^\| `(BESOM_\w+)` \|", TEXTS["docs/operations.md"], re.MULTILINE))
-    assert rows - AGENT == SETTINGS
+    assert rows - AGENT - RUN == SETTINGS - RUN
+    assert rows >= RUN
     assert set(re.findall(r"`(BESOM_\w+)`", TEXTS["docs/operations.md"])) >= CHILD
 
 

@@ -36,7 +36,7 @@ from besom.broker.ledger import Ledger, Verdict
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped, UsageError
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings, read_settings
-from besom.tracking.init import shared_connection
+from besom.tracking.connections import shared_connection
 
 __all__ = ["Agent", "agent"]
 
@@ -218,7 +218,7 @@ class Agent:
 
     def _command_trials(self, spec: SweepSpec) -> CommandTrials:
         prefixed = self._gpus.slots > 1
-        return CommandTrials(self.connection, spec, self._settings, self._signals, echo=self._echo, prefixed=prefixed)
+        return CommandTrials(self.connection, spec, self._settings, echo=self._echo, prefixed=prefixed)
 
     # ---- what comes from outside
 

@@ -154,6 +154,12 @@ class Connection:
     def __repr__(self) -> str:
         return f"Connection({self.shown!r}, {self.namespace!r})"
 
+    def renewed(self) -> Connection:
+        """Another to the same Redis, for a forked child: locks and sockets of its own."""
+        return Connection(
+            self.url, self.namespace, client=self._given, revive=self._revive, patience=self.patience
+        )  # fmt: skip
+
     @property
     def shown(self) -> str:
         """The address without its password."""

@@ -16,7 +16,8 @@ from besom.broker.ledger import Ledger
 from besom.controller.sweep_config import SweepConfig, load
 from besom.messages import Metric, SweepSpec, signature_of
 from besom.settings import Settings, read_settings
-from besom.tracking.init import new_id, shared_connection
+from besom.tracking.connections import shared_connection
+from besom.tracking.new_run import new_id
 
 __all__ = ["create_sweep", "sweep", "view_of"]
 

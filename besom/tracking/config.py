@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from besom.errors import ConfigError
+from besom.tracking.given_config import as_mapping
 from besom.tracking.named_values import NamedValues
 from besom.tracking.values import plain
 
@@ -22,48 +23,55 @@ class RunConfig(NamedValues):
         values: What it starts with.
         locked: Names that the sweep has set.
         changed: Called with what changed.
+        changeable: Values may be changed without saying so each time.
     """
 
     what = "config"
 
     _locked: frozenset[str]
+    _changeable: bool
 
     def __init__(
         self,
         values: Mapping[str, Any],
         locked: frozenset[str] = frozenset(),
         changed: Callable[[dict[str, Any]], None] = lambda _: None,
+        *,
+        changeable: bool = False,
     ) -> None:
-        super().__init__({key.strip("-"): plain(value, key) for key, value in values.items()}, changed)
+        super().__init__({key.strip("-"): plain(value, key, objects=True) for key, value in values.items()}, changed)
         object.__setattr__(self, "_locked", locked)
+        object.__setattr__(self, "_changeable", changeable)
 
     def update(self, values: Any, allow_val_change: bool | None = None) -> None:
-        """Set several values, from a mapping or an argparse.Namespace.
+        """Set several values, from a mapping, an argparse.Namespace, absl flags or a YAML file.
 
         Raises:
-            ConfigError: a key has another value already and `allow_val_change` is not True.
+            ConfigError: a key has another value already and `allow_val_change` is not True, here or in `init()`.
+            UsageError: the values have another form.
         """
-        given = dict(values) if isinstance(values, Mapping) else dict(vars(values))
+        given = as_mapping(values)
+        may_change = self._changeable if allow_val_change is None else allow_val_change
         new: dict[str, Any] = {}
         for name, value in given.items():
-            key, held = name.strip("-"), plain(value, name)
+            key, held = name.strip("-"), plain(value, name, objects=True)
             if key in self._locked:
-                if self._values.get(key) != held:
+                if self._items.get(key) != held:
                     log.warning("config.%s is set by the sweep; %r is ignored", key, held)
                 continue
-            if key in self._values and self._values[key] != held and not allow_val_change:
+            if key in self._items and self._items[key] != held and not may_change:
                 raise ConfigError(
-                    f"config.{key} is {self._values[key]!r} already, not {held!r}; "
+                    f"config.{key} is {self._items[key]!r} already, not {held!r}; "
                     "to change it: config.update({...}, allow_val_change=True)"
                 )
             new[key] = held
         if new:
-            self._values.update(new)
-            self._changed(new)
+            self._changed(new)  # raises when the run is over
+            self._items.update(new)
 
     def setdefaults(self, values: Mapping[str, Any]) -> None:
         """Set those that are not set."""
-        self.update({key: value for key, value in values.items() if key not in self._values})
+        self.update({key: value for key, value in values.items() if key not in self._items})
 
 
 def merge(user: Mapping[str, Any], sweep: Mapping[str, Any]) -> dict[str, Any]:

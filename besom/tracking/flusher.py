@@ -41,6 +41,11 @@ class Flusher:
             self._writers.add(writer)
             self._wake()
 
+    def expect(self, writer: Writer) -> None:
+        """Look after this writer once `wake` is called: a forked child that logs nothing needs no thread."""
+        with self._changed:
+            self._writers.add(writer)
+
     def remove(self, writer: Writer) -> None:
         """The writer is closed."""
         with self._changed:

@@ -1,64 +1,34 @@
-"""`besom.init()` and what hangs on "the active run": `besom.log`, `besom.finish`, `besom.config`, `besom.summary`."""
+"""`besom.init()`: what it takes, and which kind of run that makes."""
 
 from __future__ import annotations
 
-import atexit
-import functools
-import getpass
 import logging
 import os
 import re
-import secrets
-import socket
-import sys
-from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Literal, get_args
 
-import msgpack
-
-from besom.broker.connection import Connection
-from besom.broker.journal import Journal
-from besom.broker.service import connect
-from besom.errors import BesomError, UsageError
-from besom.messages import RunEnded, RunStarted
-from besom.settings import Settings, read_settings
-from besom.tracking.config import RunConfig, merge
-from besom.tracking.flusher import RUN_BEAT_MS, flusher
-from besom.tracking.run import Run, RunIdentity
-from besom.tracking.spool import WriterName, send_leftovers
-from besom.tracking.surroundings import describe, observe
+from besom.errors import UsageError
+from besom.settings import read_settings
+from besom.tracking.active import active_run, make_active
+from besom.tracking.exits import finish_at_exit
+from besom.tracking.given_config import as_mapping, chosen, from_files
+from besom.tracking.new_run import disabled_run, offline_run, own_run, trial_run
+from besom.tracking.run import Run
+from besom.tracking.saving import program_file
+from besom.tracking.settings import RunSettings, as_settings, from_environment, nearest, run_mode
+from besom.tracking.surroundings import in_notebook, observe
 from besom.tracking.trial import Trial, current_trial
-from besom.tracking.values import plain
-from besom.tracking.writer import Writer
 
-__all__ = ["active_run", "finish", "init", "log_row", "new_id", "release_connections", "shared_connection"]
+__all__ = ["init"]
 
 log = logging.getLogger("besom")
 
 Reinit = Literal["default", "return_previous", "finish_previous", "create_new"]
+Resume = Literal["allow", "must", "never", "auto"]
 
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-_ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-_in_context: ContextVar[Run | None] = ContextVar("besom_run", default=None)
-_in_process: list[Run] = []
-_connections: dict[tuple[int, str], Connection] = {}
-_at_exit: list[int] = []
-
-
-def new_id() -> str:
-    """Eight random characters, as W&B's ids."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(8))
-
-
-def active_run() -> Run | None:
-    """The run that `besom.log` writes to: this context's, else the last one made in this process."""
-    for run in (_in_context.get(), *reversed(_in_process)):
-        if run is not None and run.state == "running":
-            return run
-    return None
 
 
 def init(
@@ -71,11 +41,22 @@ def init(
     notes: str | None = None,
     tags: Sequence[str] | None = None,
     config: Any = None,
+    config_exclude_keys: Collection[str] | None = None,
+    config_include_keys: Collection[str] | None = None,
+    allow_val_change: bool | None = None,
     group: str | None = None,
     job_type: str | None = None,
+    mode: str | None = None,
+    force: bool | None = None,
     reinit: bool | Reinit | None = None,
+    resume: bool | Resume | None = None,
+    save_code: bool | None = None,
+    settings: Any = None,
+    **unknown: Any,
 ) -> Run:
     """Start a run; inside a trial, the run that records it.
+
+    What is not given is looked up in `settings`, then in BESOM_X, then in WANDB_X.
 
     Args:
         entity: User or team; the default is BESOM_ENTITY or the user's name.
@@ -85,97 +66,64 @@ def init(
         name: Display name.
         notes: Free text.
         tags: Labels.
-        config: Mapping or argparse.Namespace of what the run is made with.
+        config: What the run is made with: a mapping, an argparse.Namespace, absl flags, or the path of a YAML file. It
+            goes over `config-defaults.yaml` of the working directory and the files of BESOM_CONFIG_PATHS.
+        config_exclude_keys: Names of `config` to leave out.
+        config_include_keys: Names of `config` to keep, and no others.
+        allow_val_change: Values of the config may be changed later; the default in notebooks.
         group: Name that groups runs.
         job_type: "train", "eval", ...
+        mode: "online"; "offline" records in a folder below `dir` only, for `besom sync` to send (ignored inside a
+            sweep); "disabled" records nothing. Default BESOM_MODE.
+        force: In W&B, do not run without an account; here there is none, and it changes nothing.
         reinit: What a second call does outside a sweep: "return_previous" (the default in scripts), "finish_previous"
             (the default in notebooks; also True) or "create_new".
+        resume: Outside a sweep, go on with the run that has this id: "allow" when there is one, "must" or else fail,
+            "never" fails when there is one; "auto" or True with the last run of this folder that has not finished well.
+            Steps go on after the last; config, summary and names are kept where nothing new is given.
+        save_code: Keep the script that runs, as `code/NAME`. Default BESOM_SAVE_CODE.
+        settings: `besom.Settings`, or a dict of such values.
 
     Raises:
-        UsageError: an id that cannot be; a setting that cannot be.
+        UsageError: an id that cannot be; a setting that cannot be; `resume` that cannot be carried out.
+        TypeError: a parameter that there is not.
         Unreachable: no service can be started, or Redis refuses the password.
     """
-    settings = read_settings(project=project, entity=entity, dir=Path(dir) if dir is not None else None)
+    _refuse_unknown(unknown)
+    written = RunSettings(
+        entity=entity, project=project, run_id=id, run_name=name, run_notes=notes, run_tags=tags, run_group=group,
+        run_job_type=job_type, mode=mode, reinit=reinit, resume=resume, root_dir=dir, save_code=save_code,
+    ).over(as_settings(settings))  # fmt: skip
+    asked = written.over(from_environment())
+    folder = Path(asked.root_dir) if asked.root_dir is not None else None
+    process = read_settings(project=asked.project, entity=asked.entity, dir=folder)
     trial = current_trial()
-    previous = active_run()
-    if previous is not None and previous.trial is not trial:
-        previous = None  # a script's own run stays open around its trials
-    if previous is not None and reinit != "create_new":
-        if (reinit in (None, "default", "return_previous") or reinit is False) and not in_notebook():
-            return previous
-        previous.finish()
-    _check_id(id)
-    given = _as_mapping(config)
-    if trial is not None:
-        run = _trial_run(trial, settings, given, name=name, group=group, tags=tags, notes=notes, job_type=job_type)
-        for what, value in (("project", project), ("entity", entity), ("id", id)):
-            if value is not None and value != getattr(run, what):
-                log.warning("%s=%r is ignored: this run belongs to sweep %s", what, value, trial.spec.id)
+    if (previous := _run_to_return(asked.reinit, trial)) is not None:
+        return previous
+    _check_id(asked.run_id)
+    given = from_files(asked.config_paths)
+    given |= chosen(as_mapping(config), config_exclude_keys, config_include_keys)
+    changeable = in_notebook() if allow_val_change is None else allow_val_change
+    if asked.silent:
+        log.setLevel(logging.ERROR)
+    wanted = run_mode(asked.mode)
+    if wanted == "disabled":
+        run = disabled_run(asked, process, given, trial)
+    elif trial is not None:
+        run = trial_run(trial, process, given, asked, changeable)
+        _warn_of_ignored(run, trial, written)
+    elif wanted == "offline":
+        run = offline_run(asked, process, given, changeable)
     else:
-        identity = RunIdentity(
-            id=id or new_id(), name=name or "", project=settings.project or "uncategorized",
-            entity=settings.entity or getpass.getuser(), group=group or "", job_type=job_type or "",
-            tags=tuple(tags or ()), notes=notes or "",
-        )  # fmt: skip
-        run = _own_run(identity, settings, given)
-    _in_context.set(run)
-    _in_process.append(run)
-    _finish_at_exit()
-    observe(run, settings)
+        run = own_run(asked, process, given, changeable)
+    run.settings = asked
+    make_active(run, beside=asked.reinit == "create_new")
+    finish_at_exit()
+    if not run.disabled:
+        observe(run)
+        if asked.save_code and not asked.disable_code and (program := program_file()) is not None:
+            run.saver.keep(f"code/{program.name}", program)
     return run
-
-
-def log_row(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
-    """`besom.log`: log to the active run.
-
-    Raises:
-        UsageError: there is none.
-    """
-    needed_run("besom.log()").log(data, step=step, commit=commit)
-
-
-def finish(exit_code: int | None = None) -> None:
-    """`besom.finish`: end the active run, if there is one."""
-    run = active_run()
-    if run is not None:
-        run.finish(exit_code)
-
-
-def needed_run(call: str) -> Run:
-    """The active run.
-
-    Raises:
-        UsageError: there is none.
-    """
-    run = active_run()
-    if run is None:
-        raise UsageError(f"call besom.init() before {call}")
-    return run
-
-
-def shared_connection(settings: Settings) -> Connection:
-    """This process' connection for these settings; the service is started if none is configured."""
-    where = settings.redis_url.get_secret_value() if settings.redis_url else str(settings.home)
-    key = (os.getpid(), f"{where} {settings.namespace}")
-    if key not in _connections:
-        _connections[key] = connect(settings)
-    return _connections[key]
-
-
-def release_connections() -> None:
-    """Close what `shared_connection` holds."""
-    for connection in _connections.values():
-        connection.close()
-    _connections.clear()
-
-
-def in_notebook() -> bool:
-    """Whether this is an IPython kernel."""
-    shell = sys.modules.get("IPython")
-    if shell is None:
-        return False
-    instance = shell.get_ipython()
-    return instance is not None and type(instance).__name__ == "ZMQInteractiveShell"
 
 
 def _check_id(run_id: str | None) -> None:
@@ -183,152 +131,32 @@ def _check_id(run_id: str | None) -> None:
         raise UsageError(f"id={run_id!r} cannot be a run's id; write letters, digits, '_', '-' or '.', at most 128")
 
 
-def _as_mapping(config: Any) -> dict[str, Any]:
-    if config is None:
-        return {}
-    if isinstance(config, Mapping):
-        given = dict(config)
-    elif hasattr(config, "__dict__") and not isinstance(config, type):
-        given = dict(vars(config))
-    else:
-        raise UsageError(f"config={config!r} cannot be a run's config; write a dict or an argparse.Namespace")
-    for key in given:
-        if not isinstance(key, str):
-            raise UsageError(f"config: the name {key!r} is no string")
-    return {key: plain(value, f"config.{key}") for key, value in given.items()}
+def _refuse_unknown(unknown: Mapping[str, Any]) -> None:
+    known = list(init.__kwdefaults__ or ())
+    for name in unknown:
+        close = nearest(name, known)
+        advice = f"did you mean {close}=?" if close else f"it takes {', '.join(known)}"
+        raise TypeError(f"besom.init() has no parameter {name!r}; {advice}")
 
 
-def _trial_run(trial: Trial, settings: Settings, given: dict[str, Any], **said: Any) -> Run:
-    spec, claim = trial.spec, trial.claim
-    identity = RunIdentity(
-        id=claim.run_id, name=said["name"] or f"{spec.name or spec.id}-{claim.number}", project=spec.project,
-        entity=spec.entity, group=said["group"] or spec.id, job_type=said["job_type"] or "",
-        tags=tuple(said["tags"] or ()), notes=said["notes"] or "",
-    )  # fmt: skip
-    connection = trial.connection or shared_connection(settings)
-    values = merge(given, claim.params)
-    run = _build(identity, settings, connection, values, frozenset(claim.params), trial)
-    started = RunStarted(
-        run=claim.run_id,
-        attempt=claim.attempt,
-        sweep=claim.sweep,
-        number=claim.number,
-        body=_body(identity, run.config, of_trial=True),
-    )
-    Journal(connection).append(started)
-    return run
+def _warn_of_ignored(run: Run, trial: Trial, written: RunSettings) -> None:
+    named = {"project": written.project, "entity": written.entity, "id": written.run_id}
+    if run_mode(written.mode) != run.mode:
+        named["mode"] = written.mode
+    for what, value in named.items():
+        if value is not None and value != getattr(run, what):
+            log.warning("%s=%r is ignored: this run belongs to sweep %s", what, value, trial.spec.id)
 
 
-def _own_run(identity: RunIdentity, settings: Settings, given: dict[str, Any]) -> Run:
-    connection = shared_connection(settings)
-    run = _build(identity, settings, connection, given, frozenset(), None)
-    journal = Journal(connection)
-    journal.append(RunStarted(run=identity.id, body=_body(identity, run.config, of_trial=False)))
-    connection.script("run_beat", RUN_BEAT_MS, "start", identity.id)
-    flusher().keep_alive(identity.id, connection)
-    try:
-        send_leftovers(_spools(settings), journal, patience=5)
-    except BesomError as error:
-        log.warning("%s; what earlier runs left in %s is sent later", error, _spools(settings))
-    return run
-
-
-def _build(
-    identity: RunIdentity,
-    settings: Settings,
-    connection: Connection,
-    values: dict[str, Any],
-    locked: frozenset[str],
-    trial: Trial | None,
-) -> Run:
-    journal = Journal(connection)
-    claim = trial.claim if trial else None
-    attempt = claim.attempt if claim else 1
-    writer = Writer(
-        journal,
-        WriterName(identity.id, attempt, Writer.new_id(), claim),
-        trial.directory if trial else _spools(settings),
-        settings.journal_limit_mb * 1_000_000,
-    )
-
-    def config_changed(changed: dict[str, Any]) -> None:
-        if writer.set_config(changed):
-            flusher().wake()
-
-    def finished(run: Run, exit_code: int, error: str, batches: int) -> None:
-        if run in _in_process:
-            _in_process.remove(run)
-        if trial is None:
-            _end_own_run(run, connection, exit_code, error, {writer.name.writer: batches}, settings.finish_seconds)
-
-    folder = trial.directory if trial else (settings.dir / "besom-runs" / f"run-{identity.id}")
-    run = Run(
-        identity, RunConfig(values, locked, config_changed), writer,
-        trial=trial, directory=folder.absolute(), on_finish=finished,
-        patience=settings.finish_seconds,
-    )  # fmt: skip
-    flusher().add(writer)
-    return run
-
-
-def _end_own_run(
-    run: Run, connection: Connection, exit_code: int, error: str, writers: dict[str, int], patience: float
-) -> None:
-    flusher().let_go(run.id)
-    ended = RunEnded(run=run.id, exit_code=exit_code, error=error, writers=writers)
-    try:
-        Journal(connection).append(ended, patience=patience)
-        connection.script("run_beat", 0, "end", run.id, patience=patience)
-    except BesomError as problem:
-        log.warning("run %s: its end could not be recorded: %s", run.id, problem)
-
-
-def _body(identity: RunIdentity, config: RunConfig, *, of_trial: bool) -> bytes:
-    told = {
-        "project": identity.project, "entity": identity.entity, "name": identity.name, "group": identity.group,
-        "job_type": identity.job_type, "tags": list(identity.tags), "notes": identity.notes,
-        "config": config.as_dict(), "program": Path(sys.argv[0]).name if sys.argv else "", "host": socket.gethostname(),
-        **describe(of_trial=of_trial),
-    }  # fmt: skip
-    return bytes(msgpack.packb(told))
-
-
-def _spools(settings: Settings) -> Path:
-    return settings.home / "spool"
-
-
-def _finish_at_exit() -> None:
-    if os.getpid() in _at_exit:
-        return
-    _at_exit[:] = [os.getpid()]
-    exits = _watch_exit()
-
-    @atexit.register
-    def finish_all() -> None:
-        if os.getpid() not in _at_exit:
-            return  # a forked child does not end its parent's runs
-        uncaught = getattr(sys, "last_value", None) if not in_notebook() else None
-        exit_code, error = (1, repr(uncaught)) if uncaught is not None else _exit_of(exits[-1] if exits else None)
-        for run in list(_in_process):
-            run.finish(exit_code, error=error)
-
-
-def _watch_exit() -> list[Any]:
-    """What `sys.exit` is called with from now on: Python tells it to nobody."""
-    exits: list[Any] = []
-    real = sys.exit
-
-    @functools.wraps(real)
-    def noted(status: Any = None, /) -> NoReturn:
-        exits[:] = [status]
-        real(status)
-
-    sys.exit = noted
-    return exits
-
-
-def _exit_of(status: Any) -> tuple[int, str]:
-    """Exit code and error text that `sys.exit(status)` stands for."""
-    if status is None or isinstance(status, int):
-        return (status, f"SystemExit: {status}") if status else (0, "")
-    return 1, f"SystemExit: {status}"
+def _run_to_return(reinit: bool | str | None, trial: Trial | None) -> Run | None:
+    """The run that a second `init()` gives again; else the previous one is finished, or left alone."""
+    rule = {None: "default", False: "default", True: "finish_previous"}.get(reinit, reinit)  # type: ignore[arg-type]
+    if rule not in get_args(Reinit):
+        raise UsageError(f"reinit={reinit!r} cannot be; write one of {', '.join(map(repr, get_args(Reinit)))} or True")
+    previous = active_run()
+    if previous is None or previous.trial is not trial or rule == "create_new":
+        return None  # a script's own run stays open around its trials
+    if rule == "return_previous" or (rule == "default" and not in_notebook()):
+        return previous
+    previous.finish()
+    return None

@@ -25,7 +25,7 @@ from besom.messages import (
 )
 from besom.tracking.batches import Batches
 from besom.tracking.rows import Kept, Row, pieces_of, save
-from besom.tracking.schema import attempts, closings, removed, runs, sweeps, texts, trials, writers
+from besom.tracking.schema import attempts, closings, removed, run_texts, runs, sweeps, texts, trials, writers
 
 __all__ = ["Memory", "editor_of", "home_of", "run_of"]
 
@@ -55,13 +55,22 @@ class Memory:
     def __init__(self) -> None:
         self.sweeps, self.trials, self.runs = Kept(sweeps), Kept(trials), Kept(runs)
         self.attempts, self.writers, self.removed = Kept(attempts), Kept(writers), Kept(removed)
-        self.texts = Kept(texts, limit=50)
+        self.texts, self.run_texts = Kept(texts, limit=50), Kept(run_texts)
         self.batches = Batches()
         self.closings: dict[str, Row] | None = None
         self._closings_stored: set[str] = set()
 
     def _kept(self) -> tuple[Kept, ...]:
-        return self.sweeps, self.trials, self.runs, self.attempts, self.writers, self.removed, self.texts
+        return (
+            self.sweeps,
+            self.trials,
+            self.runs,
+            self.attempts,
+            self.writers,
+            self.removed,
+            self.texts,
+            self.run_texts,
+        )
 
     def forget(self) -> None:
         """Throw everything away."""
@@ -110,12 +119,13 @@ class Memory:
             kept.trim()
         self.batches.series.trim()
 
-    def keep_texts(self, conn: Connection, rows: Collection[Row]) -> None:
-        """Keep the texts that are not in the store yet."""
+    def keep_texts(self, conn: Connection, run: str, rows: Collection[Row]) -> None:
+        """Keep the texts that are not in the store yet, and that this run has them."""
         self.texts.fetch(conn, [row["id"] for row in rows])
         for row in rows:
             if self.texts.get(row["id"]) is None:
                 self.texts.put(row)
+            self.run_texts.put({"run": run, "text": row["id"]})
 
     def ended_trials(self, conn: Connection, sweep: str, states: Collection[str]) -> list[Row]:
         """The sweep's trials in these states, loaded; call it after `flush`."""
@@ -130,8 +140,10 @@ class Memory:
         trial, row = self.trials.get(home_of(run)), self.runs.get(run)
         return max(trial["attempt"] if trial else 0, row["attempt"] if row else 0)
 
-    def drop_runs(self, gone: Collection[str]) -> None:
-        """Forget runs that were removed from the store."""
+    def drop_runs(self, gone: Collection[str], gone_texts: Collection[str]) -> None:
+        """Forget runs that were removed from the store, and the texts that went with them."""
+        self.texts.drop(gone_texts.__contains__)
+        self.run_texts.drop(lambda key: key[0] in gone)
         self.runs.drop(gone.__contains__)
         self.attempts.drop(lambda key: key[0] in gone)
         for writer in self.writers.select(lambda row: row["run"] in gone):

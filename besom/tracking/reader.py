@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, Subquery, Text, and_, cast, func, lit
 
 from besom.tracking import schema
 from besom.tracking.memory import home_of
+from besom.tracking.metrics import NO_SUMMARY
 from besom.tracking.rows import Row, among, fetch, pieces_of
 from besom.tracking.score import Target
 from besom.tracking.store import get_meta
@@ -24,6 +25,7 @@ __all__ = [
     "best_trials",
     "console",
     "last_id",
+    "recorded",
     "rejected",
     "run",
     "run_count",
@@ -196,7 +198,8 @@ def summaries(conn: Connection, run_ids: Collection[str]) -> dict[str, dict[str,
     found: dict[str, dict[str, Any]] = {}
     # Decoding one long list is several times as fast as one value after another.
     for (name, key, _), value in zip(rows, json.loads(f"[{','.join([row[2] for row in rows])}]"), strict=True):
-        found.setdefault(name, {})[key] = value
+        if value != NO_SUMMARY:
+            found.setdefault(name, {})[key] = value
     return found
 
 
@@ -208,6 +211,11 @@ def console(conn: Connection, run_id: str, after: int = 0, limit: int | None = N
     for text in conn.scalars(query):
         found += [(stream, at, line) for stream, at, line in json.loads(text)]
     return found[after:] if limit is None else found[after : after + limit]
+
+
+def recorded(conn: Connection, writer: str) -> int:
+    """The highest number of this writer's batches; 0 for one that is not known."""
+    return int(conn.scalar(select(schema.writers.c.seq).where(schema.writers.c.id == writer)) or 0)
 
 
 def rejected(conn: Connection, limit: int = 100) -> list[Row]:

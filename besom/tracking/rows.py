@@ -50,7 +50,13 @@ def _upsert(dialect: Dialect, table: Table) -> Statement:
     statement = insert_into(dialect.name, table)
     keys = [column.name for column in table.primary_key]
     others = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    return Statement(dialect, table, statement.on_conflict_do_update(index_elements=keys, set_=others))
+    # A table of nothing but keys has nothing to replace.
+    whole = (
+        statement.on_conflict_do_update(index_elements=keys, set_=others)
+        if others
+        else statement.on_conflict_do_nothing(index_elements=keys)
+    )
+    return Statement(dialect, table, whole)
 
 
 @cache

@@ -25,21 +25,19 @@ from urllib.parse import urlsplit, urlunsplit
 
 from besom.tracking.console import Console
 from besom.tracking.flusher import flusher
+from besom.tracking.settings import RunSettings
 from besom.tracking.system import SystemMonitor
 
 if TYPE_CHECKING:
-    from besom.settings import Settings
     from besom.tracking.run import Run
 
-__all__ = ["describe", "masked", "observe"]
+__all__ = ["describe", "in_notebook", "masked", "observe"]
 
 DIFF_LIMIT: Final = 1_000_000
 """Bytes of `git diff` that are kept of a run; a longer one is left out."""
 TRIAL_DIFF_LIMIT: Final = 100_000
 """The same of a trial, since a sweep has thousands."""
 
-_OFF: Final = ("off", "false", "0", "none", "disabled")
-_ON: Final = ("on", "true", "1", "yes")
 _GIT_SECONDS: Final = 3.0
 _MASK: Final = "***"
 _SECRET: Final = re.compile(r"token|secret|passw|key|credential", re.IGNORECASE)
@@ -48,31 +46,41 @@ _DISTRIBUTION: Final = re.compile(r"(.+?)-(\d[^-]*)(?:-py[\d.]+)?\.(?:dist|egg)-
 _GPU_FOLDER: Final = Path("/proc/driver/nvidia/gpus")
 
 
-def observe(run: Run, settings: Settings) -> None:
+def observe(run: Run) -> None:
     """Start what watches this run; it stops when the run is finished."""
-    if _said("CONSOLE").lower() not in _OFF and not _is_command_trial(run):
+    if str(run.settings.console).lower() != "off" and not _is_command_trial(run):
         _keep_console(run)
-    if not any(_is_on(name) for name in ("DISABLE_STATS", "X_DISABLE_STATS", "_DISABLE_STATS")):
+    if not run.settings.disable_stats:
         _watch_system(run)
 
 
-def describe(*, of_trial: bool) -> dict[str, Any]:
+def describe(settings: RunSettings, *, of_trial: bool) -> dict[str, Any]:
     """What `RunStarted` tells: `metadata`, and long `texts` (packages, diff) compressed with zlib.
 
     Args:
+        settings: May leave out git, or the diff.
         of_trial: Whether it is a sweep's; then only a short diff is kept.
     """
     minute = int(time.monotonic() // 60)
-    repository = {} if _is_on("DISABLE_GIT") else _git(Path.cwd(), minute)
+    repository = {} if settings.disable_git else _git(Path.cwd(), minute)
     told = {**_machine(), "program": sys.argv[0] if sys.argv else "", "args": masked(sys.argv[1:])}
     texts = {"packages": _packages()}
     if repository:
         told["git"] = repository
-        if repository["dirty"] and not _is_on("DISABLE_CODE"):
+        if repository["dirty"] and not settings.disable_code:
             diff = _diff(Path.cwd(), minute)
             if diff and len(diff) <= (TRIAL_DIFF_LIMIT if of_trial else DIFF_LIMIT):
                 texts["diff"] = zlib.compress(diff)
     return {"metadata": told, "texts": texts}
+
+
+def in_notebook() -> bool:
+    """Whether this is an IPython kernel."""
+    shell = sys.modules.get("IPython")
+    if shell is None:
+        return False
+    instance = shell.get_ipython()
+    return instance is not None and type(instance).__name__ == "ZMQInteractiveShell"
 
 
 def masked(arguments: Sequence[str]) -> list[str]:
@@ -119,15 +127,6 @@ def _watch_system(run: Run) -> None:
 def _is_command_trial(run: Run) -> bool:
     """Whether an agent reads what this process prints."""
     return run.trial is not None and run.trial.connection is None
-
-
-def _said(name: str) -> str:
-    """BESOM_<name>, else WANDB_<name>."""
-    return os.environ.get(f"BESOM_{name}") or os.environ.get(f"WANDB_{name}") or ""
-
-
-def _is_on(name: str) -> bool:
-    return _said(name).lower() in _ON
 
 
 @cache

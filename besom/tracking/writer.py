@@ -11,109 +11,150 @@ import logging
 import secrets
 import threading
 import time
-from array import array
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
-from besom.messages import BatchBody
+from besom.messages import Batch, BatchBody, Event
+from besom.tracking.backlog import Backlog
+from besom.tracking.columns import BATCH_BYTES, BATCH_ROWS, bodies_of
 from besom.tracking.spool import Spool, WriterName
+from besom.tracking.values import size_of
 
-__all__ = ["FLUSH_SECONDS", "Writer"]
+__all__ = ["FLUSH_SECONDS", "MEMORY_BYTES", "SyncStatus", "Writer"]
 
 log = logging.getLogger("besom")
 
 FLUSH_SECONDS: Final = 0.2
-_BATCH_ROWS: Final = 500
-_BATCH_BYTES: Final = 48_000
-_MEMORY_BYTES: Final = 8_000_000
-"""Batches kept in memory; what is more goes to the spool."""
-_ALL: Final = 1 << 62
-"""Bytes: the whole spool."""
-_EXACT_INT: Final = 2**53
-_INT64: Final = 2**63
+MEMORY_BYTES: Final = 64_000_000
+"""Memory of one writer, by default."""
+_ROWS, _BATCHES, _LATE = 1 / 32, 1 / 4, 1 / 2
+"""Shares of it: rows, which take five times as much as they count for; batches; batches while the disk is full."""
+_NUMBERS: Final = frozenset({float, int, bool})
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """How much of what a run logged has arrived, as W&B names it."""
+
+    sync_items_total: int
+    """Batches so far."""
+    sync_items_pending: int
+    """Those of them that have not arrived."""
+    sync_time: datetime | None
+    """When the last one did."""
 
 
 class Writer:
     """One writer of one run.
 
     Args:
-        journal: Where batches go.
+        journal: Where batches go; None for writers that send nothing.
         name: Run, attempt, and the claim of its trial.
         spool_folder: Where batches wait when they cannot be sent.
         journal_limit: Bytes unread above which the journal refuses log batches.
         clock: Seconds, monotonic.
+        memory: Bytes that it may take; what is more goes to the spool.
     """
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Journal | None,
         name: WriterName,
         spool_folder: Path,
         journal_limit: int,
         clock: Callable[[], float] = time.monotonic,
+        memory: int = MEMORY_BYTES,
     ) -> None:
         self.name = name
         self.control = ""
         """What the last reply asked for: 'cancel', 'stop', 'stale', 'pause' or ''."""
-        self.full = threading.Event()
-        """Set when a batch's worth is waiting."""
+        self.full = False
+        """Whether a batch's worth is waiting."""
         self._journal = journal
         self._limit = journal_limit
         self._clock = clock
+        self._memory = memory
         self._spool = Spool(spool_folder, name)
+        self._backlog = self._make_backlog()
         self._rows = threading.Lock()  # what is logged
-        self._sending = threading.Lock()  # what is sent; taken before _rows
+        self._cutting = threading.Lock()  # batches are numbered in the order of their rows; taken before _rows
+        self._sending = threading.Lock()  # one sends at a time; taken before _cutting
+        self._telling = threading.Lock()  # events, which have no numbers
+        self._untold: list[Event] = []
         self._clear()
         self._due = 0.0
-        self._seq = 0
-        self._kept: deque[tuple[int, bytes]] = deque()  # not known to be in the store
-        self._kept_bytes = 0
-        self._sent = 0  # highest number that Redis has
+        self._arrived = 0.0  # when Redis took the last batch, seconds since the epoch
         self._complained: set[str] = set()
+        for kind in (Batch, BatchBody):  # in this thread: a fork while another builds them leaves pydantic's lock held
+            kind.model_rebuild()
 
     @staticmethod
     def new_id() -> str:
         """A random writer id."""
         return secrets.token_hex(8)
 
+    def in_child(self) -> Writer:
+        """A writer of its own for a forked child; what waits in this one is the parent's to send."""
+        assert self._journal is not None
+        self._spool.let_go()
+        journal = Journal(self._journal.connection.renewed())
+        return Writer(
+            journal, self._childs_name(), self._spool.path.parent, self._limit, self._clock, self._memory
+        )  # fmt: skip
+
+    def _childs_name(self) -> WriterName:
+        return replace(self.name, writer=self.new_id())
+
     # ---- what the run calls
 
     @property
-    def journal(self) -> Journal:
-        """Where batches go."""
-        return self._journal
+    def connection(self) -> Connection | None:
+        """To the Redis where batches go; None when they go elsewhere."""
+        return self._journal.connection if self._journal else None
 
-    def add(self, step: int, row: Mapping[str, Any]) -> bool:
-        """Add a row of plain values; whether it was the first of a batch."""
+    def status(self) -> SyncStatus:
+        """How many batches there were so far, how many have not arrived yet, and when the last one did."""
+        arrived = datetime.fromtimestamp(self._arrived, UTC) if self._arrived else None
+        count = self._backlog.count
+        return SyncStatus(count, max(0, count - self._backlog.sent), arrived)
+
+    def add(self, step: int, row: dict[str, Any]) -> bool:
+        """Add a row of plain values, which is the writer's from now on; whether the flusher is to be woken."""
+        size = 32 + 16 * len(row)
+        for value in row.values():
+            if type(value) not in _NUMBERS:
+                size += 8 + size_of(value)
         with self._rows:
-            for key, value in row.items():
-                column = self._history.get(key)
-                if column is None:
-                    column = self._history[key] = ([], [])
-                    self._size += len(key) + 16
-                column[0].append(step)
-                column[1].append(value)
-                self._size += 16 if type(value) in (float, int, bool) else 24 + _length(value)
-                self._summary.pop(key, None)
-            self._count += 1
-            return self._noted()
+            self._steps.append(step)
+            self._logged.append(row)
+            self._size += size
+            if self._summary:  # what was set before is logged now
+                for key in self._summary.keys() & row.keys():
+                    del self._summary[key]
+            news = self._noted()
+            too_many = self._size > self._memory * _ROWS
+        if too_many:  # in the thread that logs, since they come faster than the flusher takes them
+            self._cut()
+        return news
 
     def set_summary(self, values: Mapping[str, Any]) -> bool:
         """Set summary values explicitly."""
         with self._rows:
             self._summary.update(values)
-            self._size += sum(24 + len(key) + _length(value) for key, value in values.items())
+            self._size += sum(24 + len(key) + size_of(value) for key, value in values.items())
             return self._noted()
 
     def set_config(self, values: Mapping[str, Any]) -> bool:
         """Update the run's config."""
         with self._rows:
             self._config.update(values)
-            self._size += sum(24 + len(key) + _length(value) for key, value in values.items())
+            self._size += sum(24 + len(key) + size_of(value) for key, value in values.items())
             return self._noted()
 
     def add_line(self, stream: str, seconds: float, line: str) -> bool:
@@ -123,11 +164,17 @@ class Writer:
             self._size += 24 + len(line)
             return self._noted()
 
+    def tell(self, event: Event) -> None:
+        """Record an event now; what Redis does not take is tried again with the next, and at `close`."""
+        with self._telling:
+            self._untold.append(event)
+            self._tell_rest(0.0)
+
     # ---- what the flusher calls
 
     def due(self) -> float | None:
         """When `flush` should be called next, in the clock's seconds; None when nothing waits."""
-        if self.full.is_set():
+        if self.full:
             return 0.0
         if self._size or self._unsent():
             return self._due
@@ -156,23 +203,31 @@ class Writer:
             if not sent:
                 self._leave_behind()
             self._spool.close(keep=not sent)
-            return self._seq
+        with self._telling:
+            self._tell_rest(patience)
+            for event in self._untold:
+                log.error("run %s: Redis is away, so this is not recorded: %r", self.name.run, event)
+        return self._backlog.count
 
     # ---- inside
 
+    def _make_backlog(self) -> Backlog:
+        return Backlog(self._spool, int(self._memory * _BATCHES), int(self._memory * _LATE), self._complain_of_run)
+
     def _clear(self) -> None:
-        self._history: dict[str, tuple[list[int], list[Any]]] = {}
+        self._steps: list[int] = []
+        self._logged: list[dict[str, Any]] = []
         self._summary: dict[str, Any] = {}
         self._config: dict[str, Any] = {}
         self._console: list[tuple[str, float, str]] = []
         self._size = 0
-        self._count = 0
         self._announced = False  # the flusher knows that something waits
-        self.full.clear()
+        self.full = False
 
     def _noted(self) -> bool:
-        if self._count >= _BATCH_ROWS or self._size >= _BATCH_BYTES:
-            self.full.set()
+        """Whether the flusher does not know yet that there is something to send, or that it is due at once."""
+        if not self.full and (self._size >= BATCH_BYTES or len(self._steps) >= BATCH_ROWS):
+            self.full = self._announced = True
             return True
         if not self._announced:
             self._announced = True
@@ -181,65 +236,48 @@ class Writer:
             return True
         return False
 
+    def _tell_rest(self, patience: float) -> None:
+        try:
+            while self._untold:
+                self._tell_one(self._untold[0], patience)
+                del self._untold[0]
+        except Unreachable as error:
+            self._complain("untold", f"{error}; what run {self.name.run} records is told later")
+
+    def _tell_one(self, event: Event, patience: float) -> None:
+        assert self._journal is not None
+        self._journal.append(event, patience=patience)
+
     def _unsent(self) -> bool:
-        return self._seq > self._sent
+        return self._backlog.count > self._backlog.sent
 
     def _cut(self) -> None:
         """Turn what is logged into numbered batches."""
-        with self._rows:
-            if not self._size:
-                return
-            history, summary, config, console = self._history, self._summary, self._config, self._console
-            self._clear()
-        for body in _bodies(history, summary, config, console):
-            packed = body.pack()
-            self._seq += 1  # only now: a number without its batch would be missed for ever
-            self._keep(self._seq, packed)
-
-    def _keep(self, seq: int, body: bytes) -> None:
-        if len(self._spool) or self._kept_bytes + len(body) > _MEMORY_BYTES:
-            try:
-                self._spool.append(seq, body)
-            except (OSError, Unreachable) as error:
-                self._complain(
-                    "spool", f"the spool {self._spool.path} cannot be written ({error}); keeping rows in memory"
-                )
-                self._hold(self._spool.take(_ALL))  # what is in memory is sent before what is in the spool
-            else:
-                return
-        self._hold([(seq, body)])
-
-    def _hold(self, records: Iterable[tuple[int, bytes]]) -> None:
-        for record in records:
-            self._kept.append(record)
-            self._kept_bytes += len(record[1])
+        with self._cutting:
+            with self._rows:
+                if not self._size:
+                    return
+                waiting = self._steps, self._logged, self._summary, self._config, self._console
+                self._clear()
+            for body in bodies_of(*waiting):
+                self._backlog.put(body.pack())
 
     def _send(self, patience: float) -> bool:
         """Send all that is kept and not sent, in order."""
-        position = 0
-        while True:
-            while position < len(self._kept) and self._kept[position][0] <= self._sent:
-                position += 1
-            if position == len(self._kept):
-                if not len(self._spool):
-                    return True
-                self._hold(self._spool.take(1_000_000))
-                continue
-            status = self._send_one(position, patience)
-            if status == "ok":
-                position = 0
-            elif status == "gap":
-                self._sent = self._kept[0][0] - 1
-                position = 0
-            else:
+        while (record := self._backlog.next()) is not None:
+            status = self._send_one(*record, patience)
+            if status == "gap":
+                self._backlog.send_again()
+            elif status != "ok":
                 return False
+        return True
 
-    def _send_one(self, position: int, patience: float) -> str:
-        seq, body = self._kept[position]
+    def _send_one(self, seq: int, body: bytes, patience: float) -> str:
+        assert self._journal is not None
         try:
             answer = self._journal.append_batch(
                 self.name.batch(seq, body),
-                first=position == 0,
+                first=self._backlog.is_oldest(seq),
                 limit=self._limit,
                 claim=self.name.claim,
                 patience=patience,
@@ -254,81 +292,21 @@ class Writer:
                 f"the journal is full, no controller is reading it; run {self.name.run} logs to {self._spool.path}",
             )
         if answer.status == "ok":
-            self._sent = max(self._sent, seq)
-        while self._kept and self._kept[0][0] <= answer.recorded:
-            self._kept_bytes -= len(self._kept.popleft()[1])
+            self._arrived = time.time()
+        self._backlog.settle(seq if answer.status == "ok" else 0, answer.recorded)
         return answer.status
 
     def _leave_behind(self) -> None:
-        unsent = [record for record in self._kept if record[0] > self._sent]
-        rest = self._spool.take(_ALL)
-        self._spool.close(keep=False)
-        try:
-            for seq, body in unsent + rest:
-                self._spool.append(seq, body)
-        except (OSError, Unreachable) as error:
-            log.error("run %s: %d batches are lost: %s: %s", self.name.run, len(unsent + rest), self._spool.path, error)
-            return
-        log.warning("run %s: %d batches wait in %s", self.name.run, len(unsent + rest), self._spool.path)
+        waiting, lost = self._backlog.leave()
+        if waiting:
+            log.warning("run %s: %d batches wait in %s", self.name.run, waiting, self._spool.path)
+        if lost:
+            log.error("run %s: %d batches are lost, %s cannot be written", self.name.run, lost, self._spool.path)
+
+    def _complain_of_run(self, about: str, message: str) -> None:
+        self._complain(about, f"run {self.name.run}: {message}")
 
     def _complain(self, about: str, message: str) -> None:
         if about not in self._complained:
             self._complained.add(about)
             log.warning("%s", message)
-
-
-def _bodies(
-    history: dict[str, tuple[list[int], list[Any]]],
-    summary: dict[str, Any],
-    config: dict[str, Any],
-    console: list[tuple[str, float, str]],
-) -> list[BatchBody]:
-    """Batches of about 48 kB; a batch holds whole columns or pieces of one."""
-    bodies: list[BatchBody] = []
-    columns: dict[str, tuple[str, bytes, Any]] = {}
-    room = _BATCH_BYTES
-    for key, (steps, values) in history.items():
-        for start in range(0, len(steps), _BATCH_ROWS):
-            piece = values[start : start + _BATCH_ROWS]
-            size = len(key) + sum(24 + _length(value) for value in piece)
-            if columns and (size > room or key in columns):
-                bodies.append(BatchBody(history=columns))
-                columns, room = {}, _BATCH_BYTES
-            columns[key] = encode_column(steps[start : start + _BATCH_ROWS], piece)
-            room -= size
-    for start in range(0, len(console), _BATCH_ROWS):
-        bodies.append(BatchBody(console=console[start : start + _BATCH_ROWS]))
-    if columns or summary or config:
-        bodies.append(BatchBody(history=columns, summary=summary, config=config))
-    return bodies
-
-
-def encode_column(steps: list[int], values: list[Any]) -> tuple[str, bytes, Any]:
-    """A column as `messages.BatchBody` keeps it."""
-    packed_steps = array("q", steps).tobytes()
-    kinds = {type(value) for value in values}
-    if kinds == {int} and all(-_INT64 <= value < _INT64 for value in values):
-        return "q", packed_steps, array("q", values).tobytes()
-    if kinds <= {int, float} and all(type(value) is float or abs(value) <= _EXACT_INT for value in values):
-        return "d", packed_steps, array("d", values).tobytes()
-    return "j", packed_steps, [_msgpack_safe(value) for value in values]
-
-
-def _msgpack_safe(value: Any) -> Any:
-    if type(value) is int and not -_INT64 <= value < 2 * _INT64:
-        return float(value)  # msgpack, like JSON in most readers, ends at 64 bits
-    if isinstance(value, list):
-        return [_msgpack_safe(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _msgpack_safe(item) for name, item in value.items()}
-    return value
-
-
-def _length(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, list):
-        return 8 + sum(8 + _length(item) for item in value)
-    if isinstance(value, dict):
-        return 8 + sum(8 + len(name) + _length(item) for name, item in value.items())
-    return 8

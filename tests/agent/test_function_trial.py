@@ -16,7 +16,7 @@ from besom.broker.journal import Journal
 from besom.broker.ledger import Ending
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped
 from besom.settings import read_settings
-from besom.tracking.init import active_run
+from besom.tracking.active import active_run
 from besom.tracking.trial import current_trial
 from tests.agent.conftest import Lend
 
@@ -87,6 +87,22 @@ def test_raises(run: Run, error: BaseException, state: str, told: str | None, co
 def test_preempted_is_handed_back(run: Run) -> None:
     """TrialPreempted gives no ending: the trial goes back."""
     assert run(raising(TrialPreempted())) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [(ValueError("gone"), None), (SystemExit(1), None), (SystemExit(0), "finished"), (TrialCancelled(), "cancelled")],
+)
+def test_marked_as_preempting(run: Run, error: BaseException, state: str | None) -> None:
+    """What fails after `mark_preempting()` is handed back; what ends well, or was cancelled, has ended."""
+
+    def function() -> None:
+        with besom.init():
+            besom.mark_preempting()
+        raise error
+
+    ending = run(function)
+    assert (ending.state if ending else None) == state
 
 
 def test_keyboard_interrupt_rises(run: Run) -> None:

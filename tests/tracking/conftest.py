@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from besom.broker.connection import Connection
-from besom.tracking import init as init_module
-from besom.tracking.init import active_run
+from besom.tracking import connections
+from besom.tracking.active import active_run
 from besom.tracking.recorder import Recorder
 from besom.tracking.store import Store
 from besom.tracking.trial import set_trial
@@ -58,7 +58,7 @@ def desk(fake: Connection, store: Store) -> Desk:
 @pytest.fixture
 def wired(fake: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     """`besom.init()` finds fakeredis; runs and trials that a test leaves open end with it."""
-    monkeypatch.setattr(init_module, "connect", lambda _: fake)
+    monkeypatch.setattr(connections, "connect", lambda _: fake)
     yield fake
     while (run := active_run()) is not None:
         run.finish()

@@ -22,8 +22,12 @@ from besom.broker.journal import Journal
 from besom.errors import UsageError
 from besom.messages import Batch, BatchBody, Claim, RunEnded, RunStarted
 from besom.tracking import init as init_module
+from besom.tracking import new_run
+from besom.tracking.active import active_run, finish
+from besom.tracking.active import log as log_row
 from besom.tracking.flusher import Flusher
-from besom.tracking.init import active_run, finish, init, log_row, new_id
+from besom.tracking.init import init
+from besom.tracking.new_run import new_id
 from besom.tracking.run import Run
 from besom.tracking.spool import Spool, WriterName
 from besom.tracking.trial import TRIAL_FILE, Trial, set_trial
@@ -108,6 +112,50 @@ def test_configs_that_cannot_be(config: Any, wired: Connection) -> None:
     assert events(wired, RunStarted) == []
 
 
+def test_config_from_files(wired: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file's path, the files of the environment, and config-defaults.yaml below them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config-defaults.yaml").write_text("a: 1\nb: 1\nc: 1\n")
+    (tmp_path / "env.yaml").write_text("b: 2\nc: 2\n")
+    (tmp_path / "mine.yaml").write_text("c: {value: 3}\nd: 3\n")
+    monkeypatch.setenv("WANDB_CONFIG_PATHS", "env.yaml")
+    assert init(config="mine.yaml", config_exclude_keys=["d"]).config.as_dict() == {"a": 1, "b": 2, "c": 3}
+
+
+def test_config_that_may_change(wired: Connection) -> None:
+    """With allow_val_change=True a value is changed without saying so again; without it that is an error."""
+    run = init(config={"lr": 1}, allow_val_change=True)
+    run.config.lr = 2
+    assert run.config.lr == 2
+    run.finish()
+    with pytest.raises(besom.ConfigError, match="allow_val_change"):
+        init(config={"lr": 1}).config.lr = 2
+
+
+def test_unknown_parameters(wired: Connection) -> None:
+    """They are a TypeError that names the nearest, and nothing is started."""
+    with pytest.raises(TypeError, match=r"no parameter 'projct'; did you mean project=\?"):
+        init(projct="p")
+    with pytest.raises(TypeError, match="'zzzzz'; it takes entity, project"):
+        init(zzzzz=1)
+    with pytest.raises(UsageError, match="reinit='perhaps'"):
+        init(reinit="perhaps")  # type: ignore[arg-type]
+    assert events(wired, RunStarted) == []
+
+
+def test_settings_and_environment(wired: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An argument goes over settings, settings over BESOM_X, and that over WANDB_X."""
+    for name in ("NAME", "NOTES", "RUN_GROUP", "JOB_TYPE"):
+        monkeypatch.setenv(f"WANDB_{name}", f"w {name}")
+    monkeypatch.setenv("BESOM_JOB_TYPE", "b JOB_TYPE")
+    monkeypatch.setenv("WANDB_PROJECT", "w")
+    monkeypatch.setenv("WANDB_RUN_ID", "from-env")
+    run = init(name="argument", settings={"run_name": "settings", "run_notes": "settings"}, force=True)
+    assert (run.id, run.project, run.name, run.notes) == ("from-env", "w", "argument", "settings")
+    assert (run.group, run.job_type) == ("w RUN_GROUP", "b JOB_TYPE")
+    assert run.settings.run_notes == "settings"
+
+
 def test_config_set_later_is_recorded(wired: Connection, desk: Desk) -> None:
     """What a run learns of its config after init() reaches the store."""
     run = init(id="r", config={"a": 1})
@@ -138,7 +186,7 @@ def test_a_whole_run(wired: Connection, desk: Desk) -> None:
 def test_a_run_is_kept_alive_until_its_end(wired: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outside a sweep a run beats from init() to finish()."""
     mine = Flusher()
-    monkeypatch.setattr(init_module, "flusher", lambda: mine)
+    monkeypatch.setattr(new_run, "flusher", lambda: mine)
     run = init(id="r")
     until(lambda: mine._beating.keys() == {"r"}, "a beat for the run")
     run.finish()
@@ -183,13 +231,13 @@ def test_notebooks_finish_the_previous_run(wired: Connection, monkeypatch: pytes
 
 
 def test_runs_side_by_side(wired: Connection) -> None:
-    """With "create_new" both run on; the last made is active, and when it ends the other is."""
+    """With "create_new" both run on; the first stays active, and when it ends the other is."""
     first = init()
     second = init(reinit="create_new")
-    assert active_run() is second
-    second.finish()
-    assert (first.state, active_run()) == ("running", first)
+    assert active_run() is first
     first.finish()
+    assert (second.state, active_run()) == ("running", second)
+    second.finish()
     assert active_run() is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from besom.errors import (
     TrialStopped,
     UsageError,
 )
-from besom.messages import Claim
+from besom.messages import Claim, RunEdited
+from besom.tracking import run as run_module
 from besom.tracking.config import RunConfig
 from besom.tracking.run import ERROR_LINES, Run, RunIdentity, last_lines
 from besom.tracking.spool import WriterName
@@ -29,7 +31,7 @@ from besom.tracking.trial import Trial
 from besom.tracking.values import KEY_LIMIT
 from besom.tracking.writer import Writer
 
-from .desk import Desk
+from .desk import Desk, events
 from .stories import spec
 
 CLAIM = Claim(sweep="s", number=1, attempt=2, token="t", params={})
@@ -168,6 +170,45 @@ def test_limits_of_names_and_steps(run: Run) -> None:
         run.log({"a": 1}, step=2**63)
 
 
+def test_threads_log_at_once(run: Run, desk: Desk) -> None:
+    """Rows of several threads are all kept, each at a step of its own."""
+
+    def work(name: str) -> None:
+        for value in range(200):
+            run.log({name: value})
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    run.finish()
+    rows = desk.rows("r")
+    assert [row["_step"] for row in rows] == list(range(600))
+    for name in "abc":
+        assert [row[name] for row in rows if name in row] == list(range(200))
+
+
+def test_what_has_no_room(run: Run, desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """A value above 64 kB is left out with one warning for its name; the rest of the row is kept."""
+    for step in range(2):
+        run.log({"big": "x" * 64_001, "a": step})
+    run.log({"big": "small enough"})
+    run.finish()
+    assert [("big" in message, "left out" in message) for message in caplog.messages] == [(True, True)]
+    assert desk.rows("r") == [{"_step": 0, "a": 0}, {"_step": 1, "a": 1}, {"_step": 2, "big": "small enough"}]
+
+
+def test_too_many_names(run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names beyond the limit are left out with one warning, known ones go on."""
+    monkeypatch.setattr(run_module, "KEYS_LIMIT", 2)
+    run.log({"a": 1, "b": 1, "c": 1})
+    run.log({"d": 1, "a": 2})
+    run.finish()
+    assert dict(run.summary.items()) == {"a": 2, "b": 1}
+    assert ["2 names already" in message for message in caplog.messages] == [True]
+
+
 def test_names_without_utf8(run: Run, desk: Desk) -> None:
     """A name with half a character is kept with "?" in its place and holds nothing up."""
     run.log({"bad\udcff": "\ud800"})
@@ -191,11 +232,35 @@ def test_the_summary_follows(run: Run, desk: Desk) -> None:
     assert dict(map(tuple, held)) == {"loss": "1.0", "acc": "0.75", "open": "1"}
 
 
-def test_after_finish(run: Run) -> None:
-    """Logging and setting the summary are errors that name the run; reading goes on."""
+def test_dicts_of_one_row_join(run: Run, desk: Desk) -> None:
+    """A dict that is logged into an open row is added name by name; media, which have a type, are replaced."""
+    run.log({"n": {"x": 1, "deep": {"a": 1}}, "m": {"_type": "t", "path": "p"}}, commit=False)
+    run.log({"n": {"y": 2, "deep": {"b": 2}}, "m": {"_type": "t"}})
+    run.finish()
+    assert desk.rows("r") == [{"_step": 0, "n": {"x": 1, "y": 2, "deep": {"a": 1, "b": 2}}, "m": {"_type": "t"}}]
+
+
+def test_new_names(run: Run, desk: Desk) -> None:
+    """Name, tags and notes can be set while the run is open, each told to the journal."""
+    run.name, run.notes, run.tags = "new", "why", ("a", "b", "a")
+    run.tags += ("c",)
     run.log({"a": 1})
     run.finish()
-    for late in (lambda: run.log({"a": 2}), lambda: run.summary.update({"a": 2})):
+    assert (run.name, run.notes, run.tags) == ("new", "why", ("a", "b", "c"))
+    told = [event.info() for event in events(desk.connection, RunEdited)]
+    assert told == [{"name": "new"}, {"notes": "why"}, {"tags": ["a", "b"]}, {"tags": ["a", "b", "c"]}]
+    with pytest.raises(FinishedRun):
+        run.name = "late"
+
+
+def test_after_finish(run: Run) -> None:
+    """Logging, setting the summary and the config are errors that name the run; reading goes on."""
+    run.log({"a": 1})
+    run.finish()
+    late_calls = (
+        lambda: run.log({"a": 2}), lambda: run.summary.update({"a": 2}), lambda: run.config_changed({"a": 2}),
+    )  # fmt: skip
+    for late in late_calls:
         with pytest.raises(FinishedRun, match="run r is finished"):
             late()
     assert (run.id, run.state, run.summary["a"]) == ("r", "finished", 1)

@@ -17,6 +17,7 @@ from besom.broker.connection import Connection
 from besom.messages import RunStarted
 from besom.tracking import reader, surroundings
 from besom.tracking.init import init
+from besom.tracking.settings import from_environment
 from besom.tracking.surroundings import describe, masked
 
 from .desk import Desk, events
@@ -73,7 +74,7 @@ def test_masked(given: list[str], shown: list[str]) -> None:
 
 def test_git(repository: Path) -> None:
     """Commit, branch, remote without its credentials, and the change as git itself tells them."""
-    told = describe(of_trial=False)
+    told = describe(from_environment(), of_trial=False)
     assert told["metadata"]["git"] == {
         "commit": git(repository, "rev-parse", "HEAD"),
         "branch": "main",
@@ -89,27 +90,27 @@ def test_git(repository: Path) -> None:
 def test_git_can_be_left_out(prefix: str, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """DISABLE_CODE leaves out the diff, DISABLE_GIT all of it."""
     monkeypatch.setenv(f"{prefix}DISABLE_CODE", "true")
-    told = describe(of_trial=False)
+    told = describe(from_environment(), of_trial=False)
     assert "git" in told["metadata"]
     assert "diff" not in told["texts"]
     monkeypatch.setenv(f"{prefix}DISABLE_GIT", "true")
-    assert "git" not in describe(of_trial=False)["metadata"]
+    assert "git" not in describe(from_environment(), of_trial=False)["metadata"]
 
 
 def test_a_long_diff_is_left_out(repository: Path) -> None:
     """A trial keeps a short diff only, a run a longer one."""
     (repository / "train.py").write_text("# " + "x" * 200_000)
-    assert "diff" in describe(of_trial=False)["texts"]
-    assert "diff" not in describe(of_trial=True)["texts"]
+    assert "diff" in describe(from_environment(), of_trial=False)["texts"]
+    assert "diff" not in describe(from_environment(), of_trial=True)["texts"]
 
 
 def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a repository, or without git, nothing is told of it."""
     monkeypatch.chdir(tmp_path)
-    assert "git" not in describe(of_trial=False)["metadata"]
+    assert "git" not in describe(from_environment(), of_trial=False)["metadata"]
     surroundings._git.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "git" not in describe(of_trial=False)["metadata"]
+    assert "git" not in describe(from_environment(), of_trial=False)["metadata"]
 
 
 def test_gpus_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

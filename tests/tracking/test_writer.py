@@ -7,6 +7,7 @@ import math
 import struct
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
+from besom.errors import Unreachable
 from besom.messages import Batch, Claim
-from besom.tracking import writer as writer_module
+from besom.tracking.columns import encode_column
 from besom.tracking.spool import Spool, WriterName, send_leftovers
-from besom.tracking.writer import FLUSH_SECONDS, Writer, encode_column
+from besom.tracking.writer import FLUSH_SECONDS, SyncStatus, Writer
 
 from .desk import Desk, FlakyJournal, batches, decoded, events, record
 
@@ -88,9 +90,9 @@ def test_many_rows_are_due_at_once(writer: Writer) -> None:
     """500 rows, or 48 kB, do not wait for the time."""
     asked = [step for step in range(500) if writer.add(step, {"a": 1.0})]
     assert asked == [0, 499]
-    assert (writer.full.is_set(), writer.due()) == (True, 0.0)
+    assert (writer.full, writer.due()) == (True, 0.0)
     writer.flush()
-    assert not writer.full.is_set()
+    assert not writer.full
     assert writer.add(500, {"text": "x" * 48_000})
     assert writer.due() == 0.0
 
@@ -294,7 +296,7 @@ def test_a_long_outage_is_spooled(
     writer: Writer, journal: FlakyJournal, fake: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is too much for memory waits in the spool, comes out in order, and the file is gone at the end."""
-    monkeypatch.setattr(writer_module, "_MEMORY_BYTES", 200)
+    monkeypatch.setattr(writer._backlog, "_memory", 200)
     journal.failures = math.inf
     for step in range(20):
         writer.add(step, {"a": float(step)})
@@ -316,7 +318,6 @@ def test_a_full_disk_keeps_the_order(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """When the spool can take no more, all of it goes back to memory; nothing is lost, nothing overtakes."""
-    monkeypatch.setattr(writer_module, "_MEMORY_BYTES", 200)
     room, append = [5], Spool.append
 
     def append_while_room(spool: Spool, seq: int, body: bytes) -> None:
@@ -327,6 +328,7 @@ def test_a_full_disk_keeps_the_order(
 
     monkeypatch.setattr(Spool, "append", append_while_room)
     writer = make()
+    monkeypatch.setattr(writer._backlog, "_memory", 400)
     journal.failures = math.inf
     for step in range(20):
         writer.add(step, {"a": float(step)})
@@ -353,6 +355,66 @@ def test_full(make: Make, fake: Connection, desk: Desk, caplog: pytest.LogCaptur
     desk.record()
     assert writer.flush()
     assert [row["_step"] for row in desk.rows("r")] == [0, 1, 2]
+
+
+def test_more_than_memory_holds(
+    journal: FlakyJournal, fake: Connection, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rows that come while nobody sends go to disk from a bound on, one line says so, and all come out in order."""
+    writer = Writer(journal, WriterName("r", 1, "w"), folder, 0, memory=80_000)
+    for step in range(5000):
+        writer.add(step, {"a": float(step)})
+        assert writer._size < 3_000
+    assert writer._backlog.in_memory <= 20_000
+    assert (folder / "r.1.w.spool").stat().st_size > 50_000
+    assert ["logs faster than" in message for message in caplog.messages] == [True]
+    writer.close(0)
+    assert decoded(fake)["a"] == [(step, float(step)) for step in range(5000)]
+    assert list(folder.iterdir()) == []
+
+
+def test_neither_memory_nor_disk(
+    journal: FlakyJournal, fake: Connection, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With no room anywhere the newest rows are lost, which is said once; memory is bounded, what is kept arrives."""
+    folder.write_text("a file where the folder should be")
+    writer = Writer(journal, WriterName("r", 1, "w"), folder, 0, memory=80_000)
+    for step in range(20_000):
+        writer.add(step, {"a": float(step)})
+    assert writer._backlog.in_memory <= 60_000
+    assert sum("is lost" in message for message in caplog.messages) == 1
+    count = writer.close(0)
+    sent = decoded(fake)["a"]
+    assert [seq for _, seq in batches(fake)] == list(range(1, count + 1))
+    assert sent[:1000] == [(step, float(step)) for step in range(1000)]
+    assert sent == sorted(set(sent))
+    assert 1000 < len(sent) < 20_000
+
+
+def test_rows_are_taken_while_redis_is_slow(
+    journal: FlakyJournal, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that logs is not held up by one that waits for Redis, even when it has to spill."""
+    waiting, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: Any, **__: Any) -> Any:
+        waiting.set()
+        go_on.wait(20)
+        raise Unreachable("away")
+
+    monkeypatch.setattr(journal, "append_batch", slow)
+    writer = Writer(journal, WriterName("r", 1, "w"), folder, 0, memory=8_000)
+    writer.add(0, {"a": 0.0})
+    sending = threading.Thread(target=writer.flush)
+    sending.start()
+    assert waiting.wait(20)
+    for step in range(1, 500):
+        writer.add(step, {"a": float(step)})
+    assert sending.is_alive()
+    assert writer._spool.last > 0
+    go_on.set()
+    sending.join()
+    writer.close(0)
 
 
 # ---- the end
@@ -397,7 +459,7 @@ def test_close_leaves_spool_and_memory_in_order(
     writer: Writer, journal: FlakyJournal, fake: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory's batches and the spool's are left in one file, in order."""
-    monkeypatch.setattr(writer_module, "_MEMORY_BYTES", 200)
+    monkeypatch.setattr(writer._backlog, "_memory", 200)
     journal.failures = math.inf
     for step in range(9):
         writer.add(step, {"a": float(step)})
@@ -442,3 +504,18 @@ def test_add_from_many_threads(writer: Writer, fake: Connection) -> None:
     flushing.join()
     writer.close(0)
     assert decoded(fake) == {name: [(step, float(step)) for step in range(300)] for name in "abc"}
+
+
+def test_status_tells_what_has_arrived(writer: Writer, journal: FlakyJournal) -> None:
+    """Batches so far, those that wait, and when the last one arrived."""
+    assert writer.status() == SyncStatus(0, 0, None)
+    writer.add(0, {"a": 1})
+    journal.failures = 1
+    writer.flush()
+    assert writer.status() == SyncStatus(1, 1, None)
+    before = datetime.now(UTC)
+    writer.flush()
+    status = writer.status()
+    assert (status.sync_items_total, status.sync_items_pending) == (1, 0)
+    assert status.sync_time is not None
+    assert status.sync_time >= before

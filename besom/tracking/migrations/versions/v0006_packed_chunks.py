@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:
-    """From 0003 to 0004."""
+    """From 0005 to 0006."""
     op.execute("DELETE FROM levels WHERE level = 10")
