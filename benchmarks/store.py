@@ -297,7 +297,7 @@ def measure_rows(options: argparse.Namespace, folder: Path) -> Measured:
 
 
 def size_of(url: str) -> tuple[int, int]:
-    """Bytes on disk, of a file or of tables with their indexes: at rest, and with PostgreSQL's dead rows before that."""
+    """Bytes on disk of a file, or of tables with their indexes: at rest, and before with PostgreSQL's dead rows."""
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
         size = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
