@@ -152,7 +152,8 @@ def fields(event: Event) -> Entry:
 def flushes(runs: list[str], steps: int, size: int, seed: int = 0) -> Iterator[list[Flush]]:
     """Rounds in which every run that has not ended sends half to one and a half times `size` steps, in random order.
 
-    Values are a falling curve with noise in all bits of a float64, times are 100 steps a second with a jitter of 10 %.
+    Values are a falling curve with noise in all bits of a float64. Times are those of ten steps a second, with a jitter
+    of 10 %: they take more bytes than those of faster steps.
     """
     draw, order = np.random.default_rng(seed), random.Random(seed)
     at, clock = dict.fromkeys(runs, 0), dict.fromkeys(runs, START)
@@ -164,7 +165,7 @@ def flushes(runs: list[str], steps: int, size: int, seed: int = 0) -> Iterator[l
         for run in names:
             first, count = at[run], min(int(draw.integers(size // 2, size * 3 // 2 + 1)), steps - at[run])
             some = np.arange(first, first + count)
-            times = clock[run] + np.cumsum(draw.lognormal(-4.6, 0.1, count))
+            times = clock[run] + np.cumsum(draw.lognormal(-2.3, 0.1, count))
             seq[run] += 1
             sent.append(Flush(run, seq[run], some, times, np.exp(-some / steps) + draw.normal(0, 0.05, count)))
             at[run], clock[run] = first + count, float(times[-1])
