@@ -1,5 +1,4 @@
-"""What the modules of the stand-in hold: besom's own names where it has them, else those of `calls.py`, else the
-methods of the active run.
+"""What the modules of the stand-in hold: besom's own names where it has them, else those of `calls.py`.
 
 A name of wandb that besom does not have is there all the same, and says so when it is called. Everything is looked up
 when it is used: `import wandb` costs nothing, and `wandb.run`, `config` and `summary` are those of the active run.
@@ -49,7 +48,11 @@ _SKLEARN: Final = {
 }  # fmt: skip
 
 MODULES: Final[Mapping[str, Mapping[str, Home]]] = {
-    "wandb": {"Error": (_ERRORS, "BesomError"), **{name: (_CALLS, name) for name in _OTHERWISE}},
+    "wandb": {
+        "Error": (_ERRORS, "BesomError"),
+        "plot_table": ("besom.tracking.plot", "plot_table"),
+        **{name: (_CALLS, name) for name in _OTHERWISE},
+    },
     "wandb.data_types": {},
     "wandb.env": {name: (_CALLS, name) for name in ("get_entity", "get_project", "set_entity", "set_project")},
     "wandb.errors": {
