@@ -6,7 +6,8 @@ Ingest is the recorder's whole way: entries as Redis gives them, decoded, applie
 controller does. Runs log one metric, and `init()`'s writer adds the time, so each point is two values; a point counts
 once. A thousand runs that log 500 steps a second make half a million points a second, and each writer sends 100 steps
 every 0.2 s: that is `--flush`; runs are out of step with each other.
-Reads are `Api`'s and those of pages, each for other runs, while all runs are still open. Medians, and the slowest.
+Reads are `Api`'s and a page's, each for another run, after all runs have ended; "live" is read before, while each run
+still has up to a thousand points that are not in a chunk. Medians, the slowest, and the CPU time of the median.
 Ends with code 1 when a wanted figure is missed. CPU time is this process', without the database server's.
 """
 
@@ -40,6 +41,7 @@ from besom.messages import (
     SweepCreated,
     SweepSpec,
     TrialClaimed,
+    TrialEnded,
     encode,
     read_events,
 )
@@ -47,6 +49,7 @@ from besom.settings import read_settings
 from besom.tracking.api import Api
 from besom.tracking.overviews import overviews
 from besom.tracking.recorder import Recorder
+from besom.tracking.rows import pieces_of
 from besom.tracking.store import Store
 from tests.postgres_server import PostgresServer
 
@@ -55,7 +58,7 @@ TURN = 500
 METRIC = "loss"
 LONG = "long"
 START = 1_700_000_000.0
-WANTED = {"ingest": 500_000, "bytes": 20.0, "chart": 5.0, "last": 5.0, "overview": 30.0, "long": 50.0}
+WANTED = {"ingest": 500_000, "bytes": 20.0, "chart": 5.0, "last": 5.0, "sweep": 30.0, "long": 50.0}
 """Points a second, bytes a point, then milliseconds."""
 
 Entry = dict[bytes, bytes]
@@ -81,20 +84,25 @@ class Flush:
 
 @dataclass
 class Measured:
-    """One store's figures; times of reads in ms."""
+    """One store's figures; times of reads in ms, of turns in seconds."""
 
     name: str
     points: int = 0
     wall: float = 0.0
     cpu: float = 0.0
     turns: list[float] = field(default_factory=list)
-    """Seconds of each commit's turn."""
     bytes: int = 0
-    reads: dict[str, list[float]] = field(default_factory=dict)
+    reads: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """Wall and CPU."""
 
     @property
     def rate(self) -> float:
         return self.points / self.wall
+
+    @property
+    def turn_seconds(self) -> tuple[float, float]:
+        """Median and slowest."""
+        return statistics.median(self.turns), max(self.turns)
 
     @contextmanager
     def turn(self, points: int) -> Iterator[None]:
@@ -111,14 +119,21 @@ class Measured:
         reading(0)
         took = []
         for turn in range(1, times + 1):
-            start = time.perf_counter()
+            wall, cpu = time.perf_counter(), time.process_time()
             found = reading(turn)
-            took.append((time.perf_counter() - start) * 1e3)
+            took.append(((time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3))
             assert found == wanted, f"{self.name}, {what}: {found} instead of {wanted}"
         self.reads[what] = took
 
     def median(self, what: str) -> float:
-        return statistics.median(self.reads[what])
+        return statistics.median(wall for wall, _ in self.reads[what])
+
+    def cells(self, what: str) -> list[str]:
+        """Median, slowest, CPU."""
+        if what not in self.reads:
+            return ["-"] * 3
+        slowest, cpu = max(wall for wall, _ in self.reads[what]), statistics.median(cpu for _, cpu in self.reads[what])
+        return [f"{part:.1f} ms" for part in (self.median(what), slowest, cpu)]
 
 
 def fields(event: Event) -> Entry:
@@ -165,6 +180,18 @@ class Recording:
             self.recorder.apply(conn, told, START)
         self.recorder.take_recorded()
 
+    def end(self, runs: list[str], sent: dict[str, int]) -> None:
+        """The trials of these runs end, and the runs close: scored, sealed."""
+        events: list[tuple[str, Event]] = []
+        for run in runs:
+            sweep, number = run.split("-")
+            who = {"sweep": sweep, "number": int(number), "attempt": 1, "token": f"t{number}"}
+            writers = json.dumps({f"w-{run}": sent[run]})
+            events.append((self._next_id(), TrialEnded(**who, state="finished", writers=writers)))
+        with self.store.begin() as conn:
+            closed = self.recorder.apply(conn, events, START)
+        assert len(closed) == len(runs)
+
     def begin(self, sweep: str, count: int) -> list[str]:
         """A sweep whose trials all run, and a run outside of it; the trials' runs."""
         spec = SweepSpec(
@@ -193,11 +220,18 @@ def measure_besom(options: argparse.Namespace, home: Path) -> Measured:
     store = Store.open(options.url)
     recording = Recording(store)
     runs = recording.begin("s", options.runs)
+    sent = dict.fromkeys(runs, 0)
     for some in flushes(runs, options.steps, options.flush):
         for start in range(0, len(some), TURN):
-            entries = [flush.entry() for flush in some[start : start + TURN]]
-            with measured.turn(sum(len(flush.steps) for flush in some[start : start + TURN])):
+            part = some[start : start + TURN]
+            sent.update((flush.run, flush.seq) for flush in part)
+            entries = [flush.entry() for flush in part]
+            with measured.turn(sum(len(flush.steps) for flush in part)):
                 recording.apply(entries)
+    measured.read("live", lambda _: sweep_page(store, runs), 200 * len(runs))
+    for some_runs in pieces_of(runs, 50):
+        with measured.turn(0):
+            recording.end(some_runs, sent)
     store.close()  # so that SQLite's log is back in its file
     measured.bytes = size_of(options.url)
     store = Store.open(options.url)
@@ -209,19 +243,19 @@ def measure_besom(options: argparse.Namespace, home: Path) -> Measured:
     return measured
 
 
+def sweep_page(store: Store, runs: list[str]) -> int:
+    with store.read() as conn:
+        return sum(map(len, overviews(conn, runs, METRIC, 200).values()))
+
+
 def read_besom(measured: Measured, store: Store, runs: list[str], options: argparse.Namespace, home: Path) -> None:
     api = Api(settings=read_settings(store=options.url, home=home, silent=True))
     some = [api.run(run) for run in random.Random(0).sample(runs, 16)]
     long = api.run(LONG)
-
-    def sweep_page(_: int) -> int:
-        with store.read() as conn:
-            return sum(map(len, overviews(conn, runs, METRIC, 200).values()))
-
     points = min(1000, options.steps)
     measured.read("chart", lambda turn: len(some[turn].history(points, keys=[METRIC], pandas=False)), points)
     measured.read("last", lambda _: len(api.ask("summaries", run_ids=runs)), len(runs))
-    measured.read("overview", sweep_page, 200 * len(runs))
+    measured.read("sweep", lambda _: sweep_page(store, runs), 200 * len(runs))
     measured.read("long", lambda _: len(long.history(1000, keys=[METRIC], pandas=False)), 1000)
     measured.read("curve", lambda _: len(api.ask("curve", run=LONG, key=METRIC, points=1000)), 1000)
     api.close()
@@ -269,30 +303,31 @@ def size_of(url: str) -> int:
     return size
 
 
-ROWS = {
+TITLES = {
     "chart": "one run's chart, 1000 points",
     "last": "last values of all runs",
-    "overview": "200 points of each run",
-    "long": "1M-point run, 1000 points",
-    "curve": "1M-point run, 1000 buckets",
+    "sweep": "200 points of each run",
+    "live": "200 points of each run, live",
+    "long": "long run's chart, 1000 points",
+    "curve": "long run, 1000 min/max/mean",
 }
 
 
 def as_table(results: list[Measured]) -> str:
-    rows = [["", "wanted", *(part for one in results for part in (one.name, ""))]]
-    rows.append(["points/s", f">= {WANTED['ingest']}", *(part for one in results for part in (f"{one.rate:.0f}", ""))])
-    cpu = [part for one in results for part in (f"{one.cpu / one.points * 1e6:.2f}", "")]
-    rows.append(["CPU us a point", "", *cpu])
-    turns = [(statistics.median(one.turns) * 1e3, max(one.turns) * 1e3) for one in results]
-    rows.append(["commit with its turn", "", *(f"{part:.0f} ms" for pair in turns for part in pair)])
-    sizes = [part for one in results for part in (f"{one.bytes / one.points:.1f}", "")]
-    rows.append(["bytes a point", f"<= {WANTED['bytes']:.0f}", *sizes])
-    for what, title in ROWS.items():
-        cells: list[str] = []
-        for one in results:
-            took = one.reads.get(what)
-            cells += [f"{statistics.median(took):.1f} ms", f"{max(took):.1f} ms"] if took else ["-", "-"]
-        rows.append([title, f"<= {WANTED[what]:.0f} ms" if what in WANTED else "", *cells])
+    rows = [["", "wanted", *(part for one in results for part in (one.name, "slowest", "CPU"))]]
+    for title, wanted, cells in (
+        (
+            "points/s",
+            f">= {WANTED['ingest']}",
+            lambda one: [f"{one.rate:.0f}", "-", f"{one.cpu / one.points * 1e6:.2f} us"],
+        ),
+        ("turn with its commit", "", lambda one: [*(f"{part * 1e3:.0f} ms" for part in one.turn_seconds), "-"]),
+        ("bytes a point", f"<= {WANTED['bytes']:.0f}", lambda one: [f"{one.bytes / one.points:.1f}", "-", "-"]),
+    ):
+        rows.append([title, wanted, *(cell for one in results for cell in cells(one))])
+    for what, title in TITLES.items():
+        wanted = f"<= {WANTED[what]:.0f} ms" if what in WANTED else ""
+        rows.append([title, wanted, *(cell for one in results for cell in one.cells(what))])
     return table(rows)
 
 

@@ -577,16 +577,6 @@ class Run(Identified):
             raise interrupt(f"trial {self.id}")
 
 
-def _join(open_row: dict[str, Any], row: Mapping[str, Any]) -> None:
-    """Add to a row that is open: of a nested dict, name by name; media are whole."""
-    for key, value in row.items():
-        held = open_row.get(key)
-        if isinstance(held, dict) and isinstance(value, dict) and not ("_type" in held or "_type" in value):
-            _join(held, value)
-        else:
-            open_row[key] = value
-
-
 def _whole(step: Any) -> int:
     """The step as an int, from one or from numpy's."""
     if isinstance(step, bool) or not hasattr(step, "__index__"):
@@ -595,6 +585,16 @@ def _whole(step: Any) -> int:
     if whole > STEP_LIMIT:
         raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
     return whole
+
+
+def _join(open_row: dict[str, Any], row: Mapping[str, Any]) -> None:
+    """Add to a row that is open: of a nested dict, name by name; media are whole."""
+    for key, value in row.items():
+        held = open_row.get(key)
+        if isinstance(held, dict) and isinstance(value, dict) and not ("_type" in held or "_type" in value):
+            _join(held, value)
+        else:
+            open_row[key] = value
 
 
 def last_lines(text: str, count: int = ERROR_LINES) -> str:

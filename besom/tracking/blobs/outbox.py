@@ -32,7 +32,7 @@ __all__ = ["Outbox", "Road"]
 
 log = logging.getLogger("besom")
 
-_LOOK_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 5.0
 """How long a way that works is taken for the best one."""
 _LONGEST_PAUSE: Final = 30.0
 _HOPELESS_SECONDS: Final = 10.0
