@@ -24,6 +24,7 @@ from besom.messages import (
     BatchBody,
     FileSaved,
     Metric,
+    RunAlerted,
     RunStarted,
     SweepCreated,
     SweepSpec,
@@ -56,6 +57,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         RunStarted(run="s1-1", sweep="s1", number=1, body=b"\x80"),
         Batch(run="s1-1", attempt=1, writer="w", seq=1, body=body),
         TrialEnded(**mine, state="finished", writers={"w": 1}),
+        RunAlerted(run="s1-1", id="a", title="slow", text="30 s a step", level="WARN"),
         FileSaved(run="s1-1", name="model.pt", sha256="0" * 64, size=3),
         ArtifactLogged(run="s1-1", entity="e", project="p", name="m", type="model", digest="d", size=1, files=1),
     ]
