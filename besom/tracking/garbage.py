@@ -26,9 +26,8 @@ from besom.tracking.points import packed_objects
 from besom.tracking.store import Store
 from besom.tracking.syncing import SYNCED
 
-__all__ = ["MIN_GRACE_SECONDS", "Swept", "references", "sweep_blobs", "sweep_offline_runs"]
+__all__ = ["Swept", "references", "sweep_blobs", "sweep_offline_runs"]
 
-MIN_GRACE_SECONDS: Final = 3600.0
 _SHA256: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _CONTAINER: Final = ".json"
 """Files that may name others: tables with media in their cells, boxes, manifests of artifacts."""

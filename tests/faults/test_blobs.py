@@ -58,6 +58,24 @@ def _nothing_waits(house: House) -> bool:
     return not [path for path in (house.folder / "elsewhere").rglob("*") if path.is_file() and path.name != "lock"]
 
 
+def test_on_the_controllers_machine(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a home of its own, but on the same disk: its files go into the controller's folder, and come from there."""
+    monkeypatch.undo()
+    for name in ("BESOM_REDIS_URL", "BESOM_STORE"):
+        monkeypatch.setenv(name, house.processes.environment[name])
+    monkeypatch.setenv("BESOM_HOME", str(tmp_path / "elsewhere"))
+    house.controller()
+    with besom.init(project="p", entity="e") as run:
+        _log(house)
+        run.log_artifact(__file__, "script", "code")
+    assert _arrived(house, run.id)
+    assert _nothing_waits(house)
+    api = besom.Api()
+    folder = Path(api.artifact("e/p/script:latest").download(tmp_path / "out"))
+    assert (folder / "test_blobs.py").read_bytes() == Path(__file__).read_bytes()
+    api.close()
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_media_and_artifacts_travel(house: House, way: str, tmp_path: Path) -> None:
     """A run with nothing but Redis: its picture and its artifact rest with the controller; the way back is HTTP."""
@@ -106,7 +124,7 @@ def test_redis_is_away_while_media_are_logged(house: House, way: str) -> None:
             _log(house, seed)
         house.redis.start()
     assert _arrived(house, run.id)
-    assert len([path for path in (house.folder / "home" / "blobs").rglob("*") if path.is_file()]) == 3
+    assert len(list((house.folder / "home" / "blobs").glob("??/*"))) == 3
     assert _nothing_waits(house)
 
 

@@ -26,7 +26,7 @@ from besom.disk import private_folder
 from besom.errors import BesomError, BlobRefused, Unreachable
 from besom.messages import Event, Unreadable, encode, read_events
 from besom.tracking.blobs.folder import Folder
-from besom.tracking.blobs.place import Place, is_name
+from besom.tracking.blobs.place import MIN_GRACE_SECONDS, Place, is_name
 
 __all__ = ["Outbox", "Road"]
 
@@ -340,11 +340,18 @@ class Outbox:
         item.stuck = any(held.stuck for held in before)
         if before:
             return False
-        if self._lost.intersection(item.needs):
+        if self._lost.intersection(item.needs) or self._swept(item):
             log.error("not recorded, since a file of it is lost: %r", item.event)
         else:
             self._road.tell(item.event)
         return True
+
+    def _swept(self, item: _Waiting) -> bool:
+        """Whether `besom gc` took a blob of an event that has waited longer than a blob is spared."""
+        if time.time() - item.path.stat().st_mtime < MIN_GRACE_SECONDS:
+            return False
+        way = self._best_way()
+        return any(way.size(name) is None for name in item.needs)
 
     def _best_way(self) -> Place:
         if self._way is None or self._clock() >= self._look_again:
