@@ -42,7 +42,7 @@ def gc(older_than: str, dry_run: bool) -> None:
         if not api.caught_up():
             raise UsageError("the recorder has not caught up with the journal; try again when a controller is running")
         before = time.time() - grace
-        blobs = sweep_blobs(api.store, kept_at(settings), before, dry_run=dry_run)
+        blobs = sweep_blobs(api.store, kept_at(settings), before, dry_run=dry_run, patience=5)
         runs = sweep_offline_runs(api.store, settings.dir / "besom-runs", before, dry_run=dry_run)
     would = "would delete" if dry_run else "deleted"
     click.echo(f"{would} {_counted(blobs.count, 'file')}, {size(blobs.bytes)}")

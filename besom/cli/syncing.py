@@ -25,13 +25,17 @@ def sync(folder: str) -> None:
     from besom.tracking.syncing import sync as send
 
     settings = settings_with()
+    blobs = blobs_of(settings)
     connection = connection_for(settings, start=True)
     damaged = False
     try:
-        for one in send(Path(folder), Journal(connection), blobs_of(settings), patience=10):
+        blobs.send_leftovers()
+        for one in send(Path(folder), Journal(connection), blobs, patience=10):
             told = {"sent": f"sent, {one.batches} batches", "running": "still running; call again when it has ended"}
             click.echo(f"{one.run or one.folder}: {told.get(one.outcome, one.outcome)}")
             damaged = damaged or one.outcome == "damaged"
     finally:
+        if left := blobs.settle(600):
+            click.echo(f"{left} files have not arrived at {blobs.where} yet; call again", err=True)
         connection.close()
     sys.exit(1 if damaged else 0)

@@ -12,7 +12,6 @@ import os
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -175,7 +174,9 @@ class Outbox:
             self._state.hurry = self._state.news = True
             self._state.failing_since = None
             self._changed.notify_all()
-            while any(not item.stuck for item in self._queue) and not self._hopeless():
+            while (
+                self._about_to_adopt() or any(not item.stuck for item in self._queue.values())
+            ) and not self._hopeless():
                 if (left := deadline - self._clock()) <= 0:
                     break
                 self._changed.wait(min(left, 1.0))
@@ -195,13 +196,13 @@ class Outbox:
     def step(self) -> bool:
         """Send what can be sent now; whether that was everything."""
         with self._changed:
-            waiting = list(self._queue)
+            waiting = list(self._queue.values())
             self._state.away = False
         for item in waiting:
             sent = self._send(item)
             with self._changed:
                 if sent:
-                    self._queue.remove(item)
+                    del self._queue[item.path]
                 self._changed.notify_all()
             if self._state.away:
                 break
@@ -216,7 +217,7 @@ class Outbox:
         self._folder = Folder(self._root / f"{self._process}-{secrets.token_hex(4)}", durable=False)
         self._locks: dict[Path, FileIO] = {}
         self._changed = threading.Condition()
-        self._queue: deque[_Waiting] = deque()
+        self._queue: dict[Path, _Waiting] = {}  # in the order of their coming
         self._known: dict[str, float] = {}
         self._lost: set[str] = set()
         self._state = _State()
@@ -234,8 +235,7 @@ class Outbox:
             self._locks[root] = _locked(root / "lock", create=True) or _unlockable(root)
 
     def _enqueue(self, item: _Waiting) -> None:
-        if all(item.path != held.path for held in self._queue):
-            self._queue.append(item)
+        self._queue.setdefault(item.path, item)
         self._state.news = True
         self._start()
 
@@ -269,6 +269,9 @@ class Outbox:
             self._changed.wait_for(lambda: self._state.news or self._state.adopt, _LONGEST_PAUSE)
         self._state.hurry = self._state.news = False
 
+    def _about_to_adopt(self) -> bool:
+        return self._thread is not None and self._state.adopt
+
     def _hopeless(self) -> bool:
         since = self._state.failing_since
         return since is not None and self._clock() - since > _HOPELESS_SECONDS
@@ -284,8 +287,8 @@ class Outbox:
                 continue
             with self._changed:
                 self._locks[root] = lock
-                self._queue.extend(_left_in(root))
-            if not any(item.path.is_relative_to(root) for item in self._queue):
+                self._queue.update((item.path, item) for item in _left_in(root))
+            if not any(item.path.is_relative_to(root) for item in self._queue.values()):
                 self._let_go(root)
 
     def _send(self, item: _Waiting) -> bool:
@@ -336,7 +339,7 @@ class Outbox:
     def _send_event(self, item: _Waiting) -> bool:
         assert item.event is not None
         with self._changed:
-            before = [held for held in self._queue if held.path.name in item.needs]
+            before = [held for held in self._queue.values() if held.path.name in item.needs]
         item.stuck = any(held.stuck for held in before)
         if before:
             return False
@@ -363,7 +366,9 @@ class Outbox:
             mine = root == self._folder.root
             if not mine and item.path.is_relative_to(root):
                 with self._changed:
-                    left = [held for held in self._queue if held is not item and held.path.is_relative_to(root)]
+                    left = [
+                        held for held in self._queue.values() if held is not item and held.path.is_relative_to(root)
+                    ]
                 if not left:
                     self._let_go(root)
 
