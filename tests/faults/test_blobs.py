@@ -128,8 +128,9 @@ def test_redis_is_away_while_media_are_logged(house: House, way: str) -> None:
     assert _nothing_waits(house)
 
 
-def test_a_process_dies_with_its_media(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """kill -9 of a run while no controller is there: the next run on its machine sends what it left."""
+@pytest.mark.parametrize("sender", ["run", "sync"])
+def test_a_process_dies_with_its_media(house: House, sender: str) -> None:
+    """kill -9 of a run while no controller is there: the next run on its machine sends what it left, or `besom sync`."""
     child = house.processes.python(
         "-c", "import besom, numpy, os, signal; run = besom.init(project='p', entity='e', id='gone');"
         "run.log({'picture': besom.Image(numpy.arange(30000, dtype=numpy.uint8).reshape(100, 100, 3))});"
@@ -139,7 +140,12 @@ def test_a_process_dies_with_its_media(house: House, monkeypatch: pytest.MonkeyP
     assert child.ends() == -9
     assert not _nothing_waits(house)
     house.controller()
-    with besom.init(project="p", entity="e"):
-        pass
+    if sender == "run":
+        with besom.init(project="p", entity="e"):
+            pass
+    else:
+        elsewhere = {"BESOM_HOME": str(house.folder / "elsewhere")}
+        sync = house.processes.besom("sync", str(house.folder / "elsewhere"), environment=elsewhere)
+        assert sync.ends() == 0, sync.err
     wait_until(lambda: _nothing_waits(house), "the arrival of what was left", 20)
     assert _arrived(house, "gone")

@@ -185,13 +185,15 @@ class Outbox:
                 self._let_go(self._folder.root)
             return len(self._queue)
 
-    def adopt(self) -> None:
-        """Send what processes that are gone have left; returns at once."""
+    def adopt(self) -> bool:
+        """Send what processes that are gone have left; returns at once, and whether there may be something."""
         self._mine()
-        if any(self._root.glob("*/lock")):
+        others = [path for path in self._root.glob("*/lock") if path.parent not in self._locks]
+        if others:
             with self._changed:
                 self._state.adopt = True
                 self._start()
+        return bool(others)
 
     def step(self) -> bool:
         """Send what can be sent now; whether that was everything."""
@@ -324,8 +326,9 @@ class Outbox:
         try:
             file = item.path.open("rb")
         except FileNotFoundError:
-            log.error("%s was deleted before it was sent", item.path)
-            self._lost.add(name)
+            if way.size(name) is None:  # else another process sent it: on some network disks locks do not hold
+                log.error("%s was deleted before it was sent", item.path)
+                self._lost.add(name)
             return True
         with file:
             if not way.renew(name, item.size):
