@@ -24,6 +24,7 @@ from besom.messages import (
     BatchBody,
     FileSaved,
     Metric,
+    RunAlerted,
     RunStarted,
     SweepCreated,
     SweepSpec,
@@ -57,6 +58,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         Batch(run="s1-1", attempt=1, writer="w", seq=1, body=body),
         TrialEnded(**mine, state="finished", writers={"w": 1}),
         FileSaved(run="s1-1", name="model.pt", sha256="0" * 64, size=3),
+        RunAlerted(run="s1-1", id="a", title="high", text="loss", level="WARN"),
         ArtifactLogged(run="s1-1", entity="e", project="p", name="m", type="model", digest="d", size=1, files=1),
     ]
     recorder = Recorder()
@@ -90,6 +92,7 @@ def _source(address: str, token: str) -> HttpSource:
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    "alerts": {"run_id": "s1-1"},
     "artifact": {"name": "m", "alias": "latest"},
     "artifact_versions": {"name": "m"},
     "attempts": {"run_id": "s1-1"},
@@ -99,6 +102,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "files": {"run": "s1-1"},
     "keys": {"run": "s1-1"},
     "page": {"run": "s1-1", "min_step": 1},
+    "recorded": {"writer": "w"},
     "rejected": {},
     "rows": {"run": "s1-1"},
     "run_ids": {"filters": {"summary_metrics.loss": {"$lt": 1}}, "order": "-created_at"},
