@@ -7,7 +7,7 @@ controller does. Runs log one metric, and `init()`'s writer adds the time, so ea
 once. A thousand runs that log 500 steps a second make half a million points a second, and each writer sends 100 steps
 every 0.2 s: that is `--flush`; runs are out of step with each other.
 Reads are `Api`'s and a page's, each for another run, after all runs have ended; "live" is read before, while each run
-still has up to a thousand points that are not in a chunk. Medians, the slowest, and the CPU time of the median.
+still has up to a thousand points outside its chunks. Medians, the slowest, and the CPU time of the median.
 Ends with code 1 when a wanted figure is missed. CPU time is this process', without the database server's.
 """
 
@@ -24,14 +24,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import numpy as np
-from sqlalchemy import text
 
-from benchmarks.machine import describe, peak_mb, table
+from benchmarks.machine import machine, peak_mb, table
 from benchmarks.rows_store import RowsStore
 from besom.messages import (
     Batch,
@@ -92,6 +92,8 @@ class Measured:
     cpu: float = 0.0
     turns: list[float] = field(default_factory=list)
     bytes: int = 0
+    bytes_before: int = 0
+    """Of PostgreSQL before VACUUM FULL; in use, autovacuum gives that room to what comes next."""
     reads: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """Wall and CPU."""
 
@@ -117,13 +119,18 @@ class Measured:
     def read(self, what: str, reading: Callable[[int], int], wanted: int, times: int = 15) -> None:
         """Time a read; `reading` is told how often it was called and gives how many things it found."""
         reading(0)
-        took = []
         for turn in range(1, times + 1):
-            wall, cpu = time.perf_counter(), time.process_time()
-            found = reading(turn)
-            took.append(((time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3))
+            with self.timed(what):
+                found = reading(turn)
             assert found == wanted, f"{self.name}, {what}: {found} instead of {wanted}"
-        self.reads[what] = took
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Around one of several of a kind."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        took = ((time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3)
+        self.reads.setdefault(what, []).append(took)
 
     def median(self, what: str) -> float:
         return statistics.median(wall for wall, _ in self.reads[what])
@@ -145,7 +152,8 @@ def fields(event: Event) -> Entry:
 def flushes(runs: list[str], steps: int, size: int, seed: int = 0) -> Iterator[list[Flush]]:
     """Rounds in which every run that has not ended sends half to one and a half times `size` steps, in random order.
 
-    Values are a falling curve with noise in all bits of a float64, times are 100 steps a second with a jitter of 10 %.
+    Values are a falling curve with noise in all bits of a float64. Times are those of ten steps a second, with a jitter
+    of 10 %: they take more bytes than those of faster steps.
     """
     draw, order = np.random.default_rng(seed), random.Random(seed)
     at, clock = dict.fromkeys(runs, 0), dict.fromkeys(runs, START)
@@ -157,7 +165,7 @@ def flushes(runs: list[str], steps: int, size: int, seed: int = 0) -> Iterator[l
         for run in names:
             first, count = at[run], min(int(draw.integers(size // 2, size * 3 // 2 + 1)), steps - at[run])
             some = np.arange(first, first + count)
-            times = clock[run] + np.cumsum(draw.lognormal(-4.6, 0.1, count))
+            times = clock[run] + np.cumsum(draw.lognormal(-2.3, 0.1, count))
             seq[run] += 1
             sent.append(Flush(run, seq[run], some, times, np.exp(-some / steps) + draw.normal(0, 0.05, count)))
             at[run], clock[run] = first + count, float(times[-1])
@@ -230,10 +238,10 @@ def measure_besom(options: argparse.Namespace, home: Path) -> Measured:
                 recording.apply(entries)
     measured.read("live", lambda _: sweep_page(store, runs), 200 * len(runs))
     for some_runs in pieces_of(runs, 50):
-        with measured.turn(0):
+        with measured.timed("end"):
             recording.end(some_runs, sent)
     store.close()  # so that SQLite's log is back in its file
-    measured.bytes = size_of(options.url)
+    measured.bytes, measured.bytes_before = size_of(options.url)
     store = Store.open(options.url)
     recording = Recording(store)
     for some in flushes([LONG], options.long, 500, seed=1):
@@ -271,7 +279,7 @@ def measure_rows(options: argparse.Namespace, folder: Path) -> Measured:
             part = some[start : start + TURN]
             with measured.turn(sum(len(flush.steps) for flush in part)):
                 rows.add((flush.run, flush.steps, flush.times, flush.values) for flush in part)
-    measured.bytes = rows.size()
+    measured.bytes = measured.bytes_before = rows.size()
     for some in flushes([LONG], options.long, 500, seed=1):
         rows.add((flush.run, flush.steps, flush.times, flush.values) for flush in some)
     chosen = random.Random(0).sample(runs, 16)
@@ -279,7 +287,7 @@ def measure_rows(options: argparse.Namespace, folder: Path) -> Measured:
     measured.read("chart", lambda turn: len(rows.chart(chosen[turn], points)), points)
     measured.read("last", lambda _: len(rows.last(runs)), len(runs), times=3)
     measured.read(
-        "overview",
+        "sweep",
         lambda _: sum(map(len, rows.overviews(len(runs), options.steps // 200).values())),
         200 * len(runs),
         times=3,
@@ -289,18 +297,26 @@ def measure_rows(options: argparse.Namespace, folder: Path) -> Measured:
     return measured
 
 
-def size_of(url: str) -> int:
-    """Bytes on disk, of files or of tables with their indexes."""
+def size_of(url: str) -> tuple[int, int]:
+    """Bytes on disk of a file, or of tables with their indexes: at rest, and before with PostgreSQL's dead rows."""
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
-        return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
-    store = Store.open(url)
-    with store.read() as conn:
-        tables = text("SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c WHERE c.relkind = 'r' "
-                      "AND c.relnamespace = current_schema()::regnamespace")  # fmt: skip
-        size = int(conn.scalar(tables) or 0)
-    store.close()
-    return size
+        size = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+        return size, size
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as conn:
+        before = _tables_size(conn)
+        for (name,) in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall():
+            conn.execute(f'VACUUM (FULL) "{name}"')
+        return _tables_size(conn), before
+
+
+def _tables_size(conn: Any) -> int:
+    return int(conn.execute(
+        "SELECT sum(pg_total_relation_size(quote_ident(tablename)::regclass)) FROM pg_tables "
+        "WHERE schemaname = current_schema()"
+    ).fetchone()[0])  # fmt: skip
 
 
 TITLES = {
@@ -308,6 +324,7 @@ TITLES = {
     "last": "last values of all runs",
     "sweep": "200 points of each run",
     "live": "200 points of each run, live",
+    "end": "50 runs end",
     "long": "long run's chart, 1000 points",
     "curve": "long run, 1000 min/max/mean",
 }
@@ -315,16 +332,12 @@ TITLES = {
 
 def as_table(results: list[Measured]) -> str:
     rows = [["", "wanted", *(part for one in results for part in (one.name, "slowest", "CPU"))]]
-    for title, wanted, cells in (
-        (
-            "points/s",
-            f">= {WANTED['ingest']}",
-            lambda one: [f"{one.rate:.0f}", "-", f"{one.cpu / one.points * 1e6:.2f} us"],
-        ),
-        ("turn with its commit", "", lambda one: [*(f"{part * 1e3:.0f} ms" for part in one.turn_seconds), "-"]),
-        ("bytes a point", f"<= {WANTED['bytes']:.0f}", lambda one: [f"{one.bytes / one.points:.1f}", "-", "-"]),
-    ):
-        rows.append([title, wanted, *(cell for one in results for cell in cells(one))])
+    rates = [[f"{one.rate:.0f}", "-", f"{one.cpu / one.points * 1e6:.2f} us"] for one in results]
+    turns = [[f"{part * 1e3:.0f} ms" for part in one.turn_seconds] + ["-"] for one in results]
+    sizes = [[*(f"{part / one.points:.1f}" for part in (one.bytes, one.bytes_before)), "-"] for one in results]
+    rows.append(["points/s", f">= {WANTED['ingest']}", *chain.from_iterable(rates)])
+    rows.append(["turn with its commit", "", *chain.from_iterable(turns)])
+    rows.append(["bytes a point (most)", f"<= {WANTED['bytes']:.0f}", *chain.from_iterable(sizes)])
     for what, title in TITLES.items():
         wanted = f"<= {WANTED[what]:.0f} ms" if what in WANTED else ""
         rows.append([title, wanted, *(cell for one in results for cell in one.cells(what))])
@@ -348,12 +361,13 @@ def database(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     if not options.postgres:
         yield options.store or f"sqlite:///{folder}/store.db"
         return
-    server = PostgresServer(folder / "pg", durable=True)
-    server.start()
-    try:
-        yield server.new_store()
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="besom-pg-", ignore_cleanup_errors=True) as own:  # its user's, not ours
+        server = PostgresServer(Path(own), durable=True)
+        server.start()
+        try:
+            yield server.new_store()
+        finally:
+            server.stop()
 
 
 def main() -> None:
@@ -370,7 +384,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.runs, options.steps, options.long = 200, 2000, 100_000
-    print(f"{describe()}\n{options.runs} runs of {options.steps} points, {options.flush} steps a batch")
+    print(f"{machine()}\n{options.runs} runs of {options.steps} points, {options.flush} steps a batch")
     with tempfile.TemporaryDirectory(prefix="besom-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
         folder = Path(name)
         options.url = stack.enter_context(database(options, folder))

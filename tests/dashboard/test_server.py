@@ -57,8 +57,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
         RunStarted(run="s1-1", sweep="s1", number=1, body=b"\x80"),
         Batch(run="s1-1", attempt=1, writer="w", seq=1, body=body),
         TrialEnded(**mine, state="finished", writers={"w": 1}),
+        RunAlerted(run="s1-1", id="a", title="slow", text="30 s a step", level="WARN"),
         FileSaved(run="s1-1", name="model.pt", sha256="0" * 64, size=3),
-        RunAlerted(run="s1-1", id="a", title="high", text="loss", level="WARN"),
         ArtifactLogged(run="s1-1", entity="e", project="p", name="m", type="model", digest="d", size=1, files=1),
     ]
     recorder = Recorder()
@@ -92,17 +92,17 @@ def _source(address: str, token: str) -> HttpSource:
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "alerts": {"run_id": "s1-1"},
     "artifact": {"name": "m", "alias": "latest"},
     "artifact_versions": {"name": "m"},
     "attempts": {"run_id": "s1-1"},
     "best_trials": {"sweep_id": "s1"},
+    "alerts": {"run_id": "s1-1"},
     "console": {"run_id": "s1-1"},
     "curve": {"run": "s1-1", "key": "loss"},
     "files": {"run": "s1-1"},
+    "recorded": {"writer": "w"},
     "keys": {"run": "s1-1"},
     "page": {"run": "s1-1", "min_step": 1},
-    "recorded": {"writer": "w"},
     "rejected": {},
     "rows": {"run": "s1-1"},
     "run_ids": {"filters": {"summary_metrics.loss": {"$lt": 1}}, "order": "-created_at"},

@@ -33,7 +33,7 @@ def test_they_take_what_the_method_takes(name: str) -> None:
 
 
 def test_they_call_the_active_run(wired: Connection) -> None:
-    """The first, with one beside it, until it has ended."""
+    """The one that `init()` made; one beside it by "create_new" when that has ended."""
     first = besom.init(id="first")
     beside = besom.init(id="beside", reinit="create_new")
     besom.log({"a": 1})
