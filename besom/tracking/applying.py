@@ -320,9 +320,11 @@ class Applying:
 
     def _run_ended(self, event: RunEnded) -> None:
         row = self._outside(event.run)
-        if row is None or row["state"] not in _OPEN:
+        if row is None or (row["state"] not in _OPEN and self._at < row["ended"]):
             return
         closing = new_closing(event, self._at, self._now)
+        if row["state"] == "failed":  # a rank of the same run that ended before
+            closing = {**closing, "state": "failed", "error": row["error"], "exit_code": row["exit_code"]}
         earlier = self._memory.open_closings(self._conn).get(event.run)
         if earlier is not None:  # another rank of the same run
             sent = json.loads(closing["writers"])

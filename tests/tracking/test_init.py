@@ -375,7 +375,7 @@ besom.log({"a": 1})
     ("ending", "code", "exit_code", "error"),
     [
         ("", 0, 0, ""),
-        ("raise ValueError('broken')", 1, 1, "ValueError('broken')"),
+        ("raise ValueError('broken')", 1, 1, "ValueError: broken"),
         ("sys.exit(3)", 3, 3, "SystemExit: 3"),
         ("sys.exit()", 0, 0, ""),
         ("sys.exit('no data')", 1, 1, "SystemExit: no data"),
@@ -395,7 +395,8 @@ def test_the_end_of_a_script(
     assert ended.returncode == code
     connection = Connection(redis_server.url)
     (end,) = events(connection, RunEnded)
-    assert (end.run, end.exit_code, end.error) == ("r", exit_code, error)
+    assert (end.run, end.exit_code, end.error.splitlines()[-1:]) == ("r", exit_code, [error] if error else [])
+    assert ("Traceback" in end.error) == ending.startswith("raise")
     assert sum(end.writers.values()) == len(batches(connection)) >= 1
     connection.redis.close()
 
