@@ -99,7 +99,10 @@ def test_kind_of_a_column(values: list[Any], kind: str) -> None:
 
 
 def test_integers_that_msgpack_cannot_hold() -> None:
-    """Beyond 64 bits they are floats, wherever they stand."""
-    _, _, held = encode_column([0, 1], [10**30, {"a": [-(10**30), 2**63]}])
-    assert held == [1e30, {"a": [-1e30, 2**63]}]
+    """Beyond 64 bits they are floats, and beyond those infinite, wherever they stand."""
+    _, _, held = encode_column([0, 1, 2], [10**30, {"a": [-(10**30), 2**63]}, -(10**400)])
+    assert held == [1e30, {"a": [-1e30, 2**63]}, -math.inf]
+    (body,) = bodies_of([], [], {"best": 10**400}, {"seeds": [10**30]}, [])
+    assert (body.summary, body.config) == ({"best": math.inf}, {"seeds": [1e30]})
+    assert body.pack()
     assert type(held[1]["a"][1]) is int

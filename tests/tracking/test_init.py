@@ -104,6 +104,14 @@ def test_forms_of_config(config: Any, wired: Connection) -> None:
     assert init(config=config).config.as_dict() == {"a": 1}
 
 
+def test_large_integers_in_a_config(wired: Connection) -> None:
+    """They are recorded as floats, and read here as they were given."""
+    run = init(config={"seed": 10**30, "huge": [10**400]})
+    assert run.config.seed == 10**30
+    (started,) = events(wired, RunStarted)
+    assert started.info()["config"] == {"seed": 1e30, "huge": [math.inf]}
+
+
 @pytest.mark.parametrize("config", [5, "config.yaml", [1], {1: 2}, dict])
 def test_configs_that_cannot_be(config: Any, wired: Connection) -> None:
     """Anything else is refused by name, and nothing is started."""
