@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import multiprocessing
 import os
 import sys
 import traceback
@@ -32,9 +31,11 @@ def finish_at_exit() -> None:
             run.finish(exit_code, error=error)
 
     atexit.register(finish_all)
-    processes = sys.modules.get("multiprocessing.util")
-    if processes is not None and multiprocessing.parent_process() is not None:
-        processes.Finalize(None, finish_all, exitpriority=10)  # such a child may end without atexit
+    if "multiprocessing.util" in sys.modules:
+        from multiprocessing import parent_process, util
+
+        if parent_process() is not None:  # such a child may end without atexit
+            util.Finalize(None, finish_all, exitpriority=10)
 
 
 def _end_of_process(exits: list[Any]) -> tuple[int, str]:

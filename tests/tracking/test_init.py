@@ -6,6 +6,7 @@ import argparse
 import contextvars
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
