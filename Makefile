@@ -9,7 +9,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The whole fault plan; the random part lasts SOAK_SECONDS (600), and SOAK_SEED repeats it.
 SOAK_SECONDS ?= 600
 
-.PHONY: help install demo test test-integrations contract-record soak check package clean bench bench-fleet bench-million bench-logging bench-watch
+.PHONY: help install demo test test-integrations contract-record soak check package clean bench bench-fleet \
+	bench-million bench-logging bench-store bench-watch
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -88,6 +89,11 @@ bench-fleet: $(VENV)/installed-bench  ## Measure with 1000 and 5000 simulated ag
 bench-million: $(VENV)/installed-bench  ## Run a million trials for real, about 3 minutes
 	@.ci/packages redis-server=redis-server
 	@$(BIN)/python -m benchmarks.million
+
+bench-store: $(VENV)/installed-dev  ## Measure the store with 10 million points, SQLite and PostgreSQL, about 10 minutes
+	@.ci/packages redis-server=redis-server pg_ctlcluster=postgresql
+	@$(BIN)/python -m benchmarks.store
+	@$(BIN)/python -m benchmarks.store --postgres
 
 # The trackers that besom is measured against need other versions of what it needs.
 PEERS := build/peers

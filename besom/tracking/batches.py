@@ -65,26 +65,25 @@ class Opened:
         self.columns[key] = (kind, steps, bytes(msgpack.packb(values)) if kind == "j" else values)
         if key.startswith(SYSTEM):
             return  # neither the run's summary nor its steps
-        last = _last_told(values) if kind == "j" else size - 1
-        ((first,), (step,)) = _INT.unpack_from(steps), _INT.unpack_from(steps, last * 8)
-        if kind != "j" or values[last] is not None:
+        (first,) = _INT.unpack_from(steps)
+        last = len(values) - 1 if kind == "j" else size - 1
+        while kind == "j" and last >= 0 and values[last] is None:
+            last -= 1  # None is history, and nothing's last value
+        if last >= 0:
+            (step,) = _INT.unpack_from(steps, last * 8)
             self.last[key] = (step, _as_json(kind, values, last))
         if self.first_step is None or first < self.first_step:
             self.first_step = first
 
 
 def _as_json(kind: str, values: Any, place: int) -> str:
+    """One value of a column as JSON."""
     if kind == "j":
         return json.dumps(values[place])
     if kind == "q":
         return str(_INT.unpack_from(values, place * 8)[0])
     value: float = _FLOAT.unpack_from(values, place * 8)[0]
     return repr(value) if math.isfinite(value) else json.dumps(value)
-
-
-def _last_told(values: list[Any]) -> int:
-    """Where the last value that is not None is; 0 when there is none."""
-    return next((place for place in range(len(values) - 1, 0, -1) if values[place] is not None), 0)
 
 
 def _storable(key: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from besom.errors import UsageError
 from besom.settings import read_settings
-from besom.tracking.active import active_run, make_active, put_beside
+from besom.tracking.active import active_run, make_active
 from besom.tracking.exits import finish_at_exit
 from besom.tracking.given_config import as_mapping, chosen, from_files
 from besom.tracking.new_run import disabled_run, offline_run, own_run, trial_run
@@ -100,8 +100,6 @@ def init(
     trial = current_trial()
     if (previous := _run_to_return(asked.reinit, trial)) is not None:
         return previous
-    active = active_run()
-    is_first = active is None or active.trial is not trial
     _check_id(asked.run_id)
     given = from_files(asked.config_paths)
     given |= chosen(as_mapping(config), config_exclude_keys, config_include_keys)
@@ -119,10 +117,7 @@ def init(
     else:
         run = own_run(asked, process, given, changeable)
     run.settings = asked
-    if asked.reinit == "create_new" and not is_first:
-        put_beside(run)
-    else:
-        make_active(run)
+    make_active(run, beside=asked.reinit == "create_new")
     finish_at_exit()
     if not run.disabled:
         observe(run)
