@@ -85,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=100)
     count = parser.parse_args().count
+    url = os.environ.pop("BESOM_BLOBS", None)  # the controller keeps what it is sent in a folder
     print(describe())
     with place() as here, controller(here) as (connection, http, kept):
         folder = Folder(here.folder / "straight")
@@ -92,7 +93,7 @@ def main() -> None:
             "HTTP": (http, kept),
             "Redis": (RedisPlace(Parcels(connection), connection.shown), kept),
         }
-        if url := os.environ.get("BESOM_BLOBS"):
+        if url:
             bucket = Bucket(url)
             ways[url.partition(":")[0]] = (bucket, bucket)
         rows = [["way", "put ms", f"{SMALL // 1000} kB: MB/s", f"{LARGE // 1_000_000} MB: MB/s"]]

@@ -316,7 +316,7 @@ class RunAlerted(Event):
     kind = "alert"
     run: str
     id: str
-    """Random, so that one that comes twice is known."""
+    """Its own, so that one that comes twice is known; in the order of time."""
     title: str
     text: str
     level: str

@@ -161,8 +161,7 @@ def watch_graph(b: Bench) -> Any:
     run.watch(model, log_graph=True, log=None)
     train()
     run.log({"a": 1})
-    run.finish()
-    return sorted(name for name in dict(run.summary) if not name.startswith("_"))
+    return "graph_0" in dict(run.summary)
 
 
 def watch_before_init(b: Bench) -> Any:

@@ -59,6 +59,9 @@ def _record_samples(target: Path) -> None:
 
 def play(case: Case, wandb: Any, place: Path) -> dict[str, Any]:
     """What one case gives or raises."""
+    from wandb.sdk import wandb_watch
+
+    wandb_watch._global_watch_idx = 0  # as in a process of the case's own
     place.mkdir()
     os.chdir(place)
     bench = Bench(wandb, place)

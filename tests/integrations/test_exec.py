@@ -14,7 +14,7 @@ import pytest
 import besom
 from besom.tracking.api_run import ApiRun
 
-pytestmark = pytest.mark.integrations
+pytestmark = [pytest.mark.integrations, pytest.mark.timeout(300)]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "unchanged"
 
@@ -75,7 +75,7 @@ def execute(*command: str) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PATH": path}
     done = subprocess.run(
         [sys.executable, "-m", "besom", "exec", "--", *command],
-        env=environment, capture_output=True, text=True, timeout=110,
+        env=environment, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

@@ -52,18 +52,25 @@ class S3:
         self.server.start()
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[S3]:
+    """One server: s3fs keeps what it knows of an address for as long as the process lives."""
+    server = S3()
+    yield server
+    server.goes()
+
+
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+def s3(running: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """With one empty bucket, and the environment that leads there."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": running.address,
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    running = S3()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", running.address)
     urllib.request.urlopen(urllib.request.Request(f"{running.address}/moto-api/reset", method="POST")).close()
     running.client().create_bucket(Bucket=BUCKET)  # type: ignore[attr-defined]
-    yield running
-    running.goes()
+    return running
 
 
 @pytest.fixture
@@ -100,7 +107,7 @@ def test_a_bucket_is_a_place(s3: S3) -> None:
 
 def test_a_bucket_that_is_not_there(s3: S3) -> None:
     """Whatever S3 answers is one error that names the place."""
-    with pytest.raises(Unreachable, match="blobs at s3://no-such-bucket/x cannot be had"):
+    with pytest.raises(Unreachable, match="blobs at s3://no-such-bucket/x cannot be kept"):
         Blobs(Bucket("s3://no-such-bucket/x")).put(b"abc")
 
 

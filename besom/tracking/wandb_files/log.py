@@ -25,7 +25,7 @@ _MAGIC: Final = 0xBEE1
 _VERSION: Final = 0
 _BLOCK: Final = 32_768
 _PIECE: Final = struct.Struct("<IHB")
-_WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_DAMAGED, _WHOLE, _FIRST, _MIDDLE, _LAST = range(5)
 
 
 class NotALog(BesomError):
@@ -70,6 +70,9 @@ class LogFile:
         parts: list[bytes] = []
         with self.path.open("rb") as file:
             for kind, content in self._pieces(file):
+                if kind == _DAMAGED:
+                    parts = []
+                    continue
                 if kind in (_WHOLE, _FIRST) and parts:
                     self.damage.append("a record without its end")
                 if kind == _WHOLE:
@@ -88,6 +91,7 @@ class LogFile:
             self.damage.append("the last record is cut off")
 
     def _pieces(self, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+        """Type and content; `_DAMAGED` where something is missing, so that nothing is joined over the gap."""
         start = 0
         while block := file.read(_BLOCK):
             at = _HEADER.size if start == 0 else 0
@@ -98,6 +102,7 @@ class LogFile:
                     break  # what was set aside and not written yet
                 if len(content) < length or not _WHOLE <= kind <= _LAST or _checksum(kind, content) != checksum:
                     self._damaged(start + at, len(content) < length and len(block) < _BLOCK)
+                    yield _DAMAGED, b""
                     break
                 yield kind, content
                 at += _PIECE.size + length

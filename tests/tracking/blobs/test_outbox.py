@@ -159,6 +159,23 @@ def test_events_go_after_their_blobs(outbox: Outbox, way: Way) -> None:
     assert way.told == [EVENT]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_an_event_that_has_waited_for_days(outbox: Outbox, way: Way, tmp_path: Path, there: bool) -> None:
+    """What was sent long before its event may have been swept out: it is looked for first."""
+    name = Blobs(outbox).put(b"abc")
+    assert outbox.drain(10) == 0
+    way.away = True
+    outbox.tell(EVENT, {name})
+    outbox.drain(0.05)
+    [path] = _left(tmp_path)
+    os.utime(path, (1000, 1000))
+    if not there:
+        way.path(name).unlink()
+    way.away = False
+    assert outbox.drain(10) == 0
+    assert way.told == ([EVENT] if there else [])
+
+
 def test_what_a_process_leaves_is_sent_by_the_next(tmp_path: Path, way: Way) -> None:
     """A child that dies with its outbox full: blobs and event go with the next process, and its folder is gone."""
     way.away = True
@@ -210,6 +227,46 @@ def test_a_fork_has_an_outbox_of_its_own(tmp_path: Path, outbox: Outbox, way: Wa
     way.taking.set()
     assert outbox.drain(10) == 0
     assert way.written == [hashlib.sha256(b"parent").hexdigest()]
+
+
+def test_a_place_that_is_not_there_loses_nothing(
+    outbox: Outbox, way: Way, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A destination that answers "no such folder" or "no such bucket" is away; what waits is kept."""
+
+    def refuse(*_: object) -> None:
+        raise FileNotFoundError("the bucket does not exist")
+
+    monkeypatch.setattr(way, "write", refuse)
+    name = Blobs(outbox).put(b"abc")
+    assert outbox.drain(0.1) == 1
+    assert len(_left(tmp_path)) == 1
+    monkeypatch.undo()
+    assert outbox.drain(10) == 0
+    assert way.size(name) == 3
+
+
+def test_a_file_that_somebody_deleted(
+    outbox: Outbox, way: Way, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waited and is gone is told of, and so is the event that cannot be recorded without it."""
+    way.away = True
+    name = Blobs(outbox).put(b"abc")
+    outbox.tell(EVENT, {name})
+    outbox.drain(0.05)
+    next(path for path in _left(tmp_path) if path.name == name).unlink()
+    way.away = False
+    with caplog.at_level(logging.ERROR, "besom"):
+        assert outbox.drain(10) == 0
+    assert way.told == []
+    assert [
+        record.message.partition(":")[0].rpartition("/")[2]
+        for record in caplog.records
+        if record.levelno == logging.ERROR
+    ] == [
+        f"{name} was deleted before it was sent",
+        "not recorded, since a file of it is lost",
+    ]
 
 
 def test_damage_is_no_endless_loop(
