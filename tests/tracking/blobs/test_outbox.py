@@ -159,6 +159,23 @@ def test_events_go_after_their_blobs(outbox: Outbox, way: Way) -> None:
     assert way.told == [EVENT]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_an_event_that_has_waited_for_days(outbox: Outbox, way: Way, tmp_path: Path, there: bool) -> None:
+    """What was sent long before its event may have been swept out: it is looked for first."""
+    name = Blobs(outbox).put(b"abc")
+    assert outbox.drain(10) == 0
+    way.away = True
+    outbox.tell(EVENT, {name})
+    outbox.drain(0.05)
+    [path] = _left(tmp_path)
+    os.utime(path, (1000, 1000))
+    if not there:
+        way.path(name).unlink()
+    way.away = False
+    assert outbox.drain(10) == 0
+    assert way.told == ([EVENT] if there else [])
+
+
 def test_what_a_process_leaves_is_sent_by_the_next(tmp_path: Path, way: Way) -> None:
     """A child that dies with its outbox full: blobs and event go with the next process, and its folder is gone."""
     way.away = True
