@@ -7,7 +7,6 @@ records they end with, so that the store can say how far a file is in, and readi
 from __future__ import annotations
 
 import getpass
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,6 +17,7 @@ from besom.broker.journal import Journal
 from besom.errors import UsageError
 from besom.settings import Settings
 from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.identity import RUN_ID
 from besom.tracking.wandb_files.facts import RunFacts, read_facts
 from besom.tracking.wandb_files.log import LogFile, NotALog
 from besom.tracking.wandb_files.sending import Imported, Sending
@@ -25,7 +25,6 @@ from besom.tracking.wandb_files.sending import Imported, Sending
 __all__ = ["Importer", "find_files"]
 
 _SUFFIX: Final = ".wandb"
-_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _ALIVE_SECONDS: Final = 300
 """A file without an end that was written to in this time belongs to a run that still runs."""
 
@@ -82,7 +81,7 @@ class Importer:
             except (NotALog, OSError) as error:
                 yield Imported(path, "", "damaged", problems=[str(error)])
                 continue
-            if _ID.fullmatch(facts.id):
+            if RUN_ID.fullmatch(facts.id):
                 opened.append((file, self._placed(facts)))
             else:
                 problem = f"its id {facts.id!r} cannot be a run's here" if facts.id else "no run is told of in it"
