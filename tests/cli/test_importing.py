@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,11 @@ def here(fake: Connection, told: Store, monkeypatch: pytest.MonkeyPatch) -> Conn
     return fake
 
 
-def test_a_folder(besom: Besom, here: Connection) -> None:
+def test_a_folder(besom: Besom, here: Connection, tmp_path: Path) -> None:
     """A line for each run, in the order they began, with how many there are."""
-    os.utime(next(SAMPLES.rglob("*killed.wandb")), (1, 1))
-    code, out, _ = besom("import", "wandb", str(SAMPLES))
+    folder = shutil.copytree(SAMPLES, tmp_path / "wandb")
+    os.utime(next(folder.rglob("*killed.wandb")), (1, 1))
+    code, out, _ = besom("import", "wandb", str(folder))
     assert code == 0
     lines = out.splitlines()
     assert [line.partition(": ")[0] for line in lines] == [

@@ -17,6 +17,7 @@ from besom.broker.journal import Journal
 from besom.errors import UsageError
 from besom.settings import Settings
 from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.identity import RUN_ID
 from besom.tracking.wandb_files.facts import RunFacts, read_facts
 from besom.tracking.wandb_files.log import LogFile, NotALog
 from besom.tracking.wandb_files.sending import Imported, Sending
@@ -80,10 +81,11 @@ class Importer:
             except (NotALog, OSError) as error:
                 yield Imported(path, "", "damaged", problems=[str(error)])
                 continue
-            if facts.id:
+            if RUN_ID.fullmatch(facts.id):
                 opened.append((file, self._placed(facts)))
             else:
-                yield Imported(path, "", "damaged", problems=[*file.damage, "no run is told of in it"])
+                problem = f"its id {facts.id!r} cannot be a run's here" if facts.id else "no run is told of in it"
+                yield Imported(path, "", "damaged", problems=[*file.damage, problem])
         for file, facts in sorted(opened, key=lambda pair: (pair[1].started, str(pair[0].path))):
             yield self._import(file, facts)
 
@@ -97,9 +99,9 @@ class Importer:
             return Imported(file.path, facts.id, "running")
         recorded = int(self._ask("recorded", writer=facts.writer))
         row = self._ask("run", run_id=facts.id)
-        if row is not None and (row["entity"], row["project"]) != (facts.entity, facts.project):
+        if row is not None and (row["sweep"] or (row["entity"], row["project"]) != (facts.entity, facts.project)):
             there = f"{row['entity']}/{row['project']}"
-            return Imported(file.path, facts.id, "taken", problems=[f"{there} has a run of this id already"])
+            return Imported(file.path, facts.id, "taken", problems=[f"{there} has another run of this id"])
         if recorded > 2 * facts.records:
             return Imported(file.path, facts.id, "imported before")
         sending = Sending(self._journal, self._blobs, facts, recorded, self._settings.journal_limit_mb * 1_000_000)
