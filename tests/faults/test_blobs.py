@@ -130,7 +130,7 @@ def test_redis_is_away_while_media_are_logged(house: House, way: str) -> None:
 
 @pytest.mark.parametrize("sender", ["run", "sync"])
 def test_a_process_dies_with_its_media(house: House, sender: str) -> None:
-    """kill -9 of a run while no controller is there: the next run on its machine sends what it left, or `besom sync`."""
+    """kill -9 of a run with no controller there: the next run on its machine sends what it left, or `besom sync`."""
     child = house.processes.python(
         "-c", "import besom, numpy, os, signal; run = besom.init(project='p', entity='e', id='gone');"
         "run.log({'picture': besom.Image(numpy.arange(30000, dtype=numpy.uint8).reshape(100, 100, 3))});"
