@@ -33,11 +33,20 @@ def test_a_folder(besom: Besom, here: Connection) -> None:
     assert lines[2] == "[3/3] sample-failed: imported, 20 rows, 0 files"
 
 
+def test_progress(besom: Besom, here: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal a long file says how far it is, in a line that is wiped."""
+    write(tmp_path / "w", [run(), *(row(step, t="x" * 1000) for step in range(100)), ended()])
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    _, _, err = besom("import", "wandb", str(tmp_path))
+    assert "r: 4" in err.replace("\r\x1b[K", "\n")
+    assert err.endswith("\r\x1b[K")
+
+
 def test_nothing_there(besom: Besom, here: Connection, tmp_path: Path) -> None:
     """One error that names the folder."""
     answer = besom("import", "wandb", str(tmp_path))
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith(f"besom: no .wandb file '{tmp_path}'")
+    assert answer.err.startswith(f"besom: no .wandb file in {tmp_path} or below; write")
 
 
 def test_a_file_that_cannot_be_read(besom: Besom, here: Connection, tmp_path: Path) -> None:

@@ -15,16 +15,18 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
-from besom.errors import NotFound, Unreachable
+from besom.errors import Unreachable, UsageError
 from besom.messages import Batch, FileSaved, RunBeat
 from besom.settings import read_settings
 from besom.tracking import history, reader
+from besom.tracking.alert_rows import alerts_of
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.folder import Folder
 from besom.tracking.run import METRICS_KEY
 from besom.tracking.source import LocalSource
-from besom.tracking.wandb_files import importing
-from besom.tracking.wandb_files.importing import Imported, Importer, find_files
+from besom.tracking.wandb_files import sending
+from besom.tracking.wandb_files.importing import Importer, find_files
+from besom.tracking.wandb_files.sending import Imported
 from tests.conformance.bench import plain_json
 from tests.tracking.desk import Desk, events
 
@@ -42,7 +44,13 @@ def blobs(tmp_path: Path) -> Blobs:
 
 
 @pytest.fixture
-def bring(fake: Connection, desk: Desk, blobs: Blobs) -> Import:
+def progress() -> list[tuple[str, int, int]]:
+    """How far files were said to be."""
+    return []
+
+
+@pytest.fixture
+def bring(fake: Connection, desk: Desk, blobs: Blobs, progress: list[tuple[str, int, int]]) -> Import:
     """Import what is at a path; the recorder works whenever the store is asked."""
 
     def bring(root: Path, now: float = LATER, **settings: Any) -> list[Imported]:
@@ -52,7 +60,9 @@ def bring(fake: Connection, desk: Desk, blobs: Blobs) -> Import:
             desk.record()
             return source.ask(query, **arguments)
 
-        found = Importer(Journal(fake), blobs, ask, read_settings(**settings), lambda: now)
+        found = Importer(
+            Journal(fake), blobs, ask, read_settings(**settings), lambda: now, lambda *told: progress.append(told)
+        )
         told = list(found.import_all(find_files(root)))
         desk.record()
         return told
@@ -188,13 +198,17 @@ def test_values_without_room(bring: Import, desk: Desk, tmp_path: Path) -> None:
     assert [of_user(row) for row in kept(desk)["rows"]] == [{"_step": 0, "a": 1}, {"_step": 1}]
 
 
-def test_many_rows(bring: Import, desk: Desk, fake: Connection, tmp_path: Path) -> None:
-    """A long file goes in batches of about 48 kB, and every row is there once."""
+def test_many_rows(
+    bring: Import, desk: Desk, fake: Connection, progress: list[tuple[str, int, int]], tmp_path: Path
+) -> None:
+    """A long file goes in batches of about 48 kB, each of which is said; every row is there once."""
     write(tmp_path / "w", [run(), *(row(step, a=step, t="x" * 100) for step in range(2000)), ended()])
     bring(tmp_path)
     sizes = [len(batch.body) for batch in events(fake, Batch)]
     assert len(sizes) > 4
     assert max(sizes) < 60_000
+    assert [(name, of) for name, _, of in progress] == [("r", 2002)] * (len(sizes) - 1)
+    assert [done for _, done, _ in progress] == sorted(done for _, done, _ in progress)
     assert [row["a"] for row in kept(desk)["rows"]] == list(range(2000))
 
 
@@ -275,6 +289,18 @@ def test_saved_files(bring: Import, fake: Connection, tmp_path: Path, blobs: Blo
     assert (saved.run, saved.name, blobs.read(saved.sha256)) == ("r", "best.ckpt", b"weights")
 
 
+def test_alerts(bring: Import, desk: Desk, tmp_path: Path) -> None:
+    """They are the run's alerts, at the time of the record before them."""
+    alert = message({10: {1: "loss", 2: "is high", 3: "WARN"}})
+    write(tmp_path / "w", [run(), row(0, at=1002), alert, message({10: {1: "odd", 3: "LOUD"}}), ended()])
+    bring(tmp_path)
+    with desk.store.read() as conn:
+        assert alerts_of(conn, "r") == [
+            {"title": "loss", "text": "is high", "level": "WARN", "created": 1002.0},
+            {"title": "odd", "text": "", "level": "INFO", "created": 1002.0},
+        ]
+
+
 # ---- several times, several files
 
 
@@ -349,13 +375,13 @@ def test_finding_files(tmp_path: Path) -> None:
     assert find_files(files[0]) == find_files(files[0].parent) == [files[0]]
     os.mkdir(tmp_path / "empty")
     for nothing in (tmp_path / "empty", tmp_path / "none"):
-        with pytest.raises(NotFound, match=r"no \.wandb file"):
+        with pytest.raises(UsageError, match=r"no \.wandb file"):
             find_files(nothing)
 
 
 def test_a_journal_that_nobody_reads(bring: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the journal's limit it waits for the recorder, and then says what to start."""
-    monkeypatch.setattr(importing, "_FULL_SECONDS", 0.0)
+    monkeypatch.setattr(sending, "_FULL_SECONDS", 0.0)
     write(tmp_path / "w", [run(), *(row(step, t="x" * 1000) for step in range(1200)), ended()])
     with pytest.raises(Unreachable, match="start one with: besom controller"):
         bring(tmp_path, journal_limit_mb=1)
