@@ -33,6 +33,9 @@ log = logging.getLogger("besom")
 
 _LOOK_SECONDS: Final = 5.0
 """How long a way that works is taken for the best one."""
+_LOOK_AFTER_FAILURE_SECONDS: Final = 0.5
+_FAILURES: Final = 3
+"""A large file that has no way must not hold up small ones behind it; when nothing goes, trying all is no use."""
 _LONGEST_PAUSE: Final = 30.0
 _HOPELESS_SECONDS: Final = 10.0
 """Nobody waits longer for a controller that does not answer."""
@@ -199,16 +202,19 @@ class Outbox:
         """Send what can be sent now; whether that was everything."""
         with self._changed:
             waiting = list(self._queue.values())
-            self._state.away = False
+        failures = 0
         for item in waiting:
+            self._state.away = False
             sent = self._send(item)
+            failures += self._state.away
             with self._changed:
                 if sent:
                     del self._queue[item.path]
                 self._changed.notify_all()
-            if self._state.away:
+            if failures >= _FAILURES:
                 break
         with self._changed:
+            self._state.away = failures > 0
             return not self._queue
 
     # ---- inside
@@ -302,13 +308,14 @@ class Outbox:
             self._lost.add(item.path.name)
             sent = True
         except (OSError, BesomError) as error:
-            self._way, self._state.away = None, True
+            self._state.away = True
+            self._look_again = min(self._look_again, self._clock() + _LOOK_AFTER_FAILURE_SECONDS)
             if self._state.failing_since is None:
                 self._state.failing_since = self._clock()
             self._complain("away", f"{error}; media and artifacts wait in {self._root} and are sent later")
             return False
-        self._state.failing_since = None
         if sent:
+            self._state.failing_since = None
             item.path.unlink(missing_ok=True)
             self._let_go_if_empty(item)
         return sent
@@ -400,10 +407,12 @@ def _locked(path: Path, *, create: bool) -> FileIO | None:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else its owner has just deleted it
+            return file
     except OSError:
-        file.close()
-        return None
-    return file
+        pass
+    file.close()
+    return None
 
 
 def _unlockable(root: Path) -> FileIO:
