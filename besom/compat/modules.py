@@ -25,11 +25,34 @@ _NEW_ID: Final = ("besom.tracking.new_run", "new_id")
 
 _OTHERWISE: Final = ("agent", "finish", "init", "join", "sweep")
 """Calls whose arguments wandb orders or names in another way."""
-_ADDED: Final = ("Settings", "login", "require", "setup", "teardown", "termerror", "termlog", "termwarn")
+_ADDED: Final = ("require",)
 """What is taken from `calls.py` unless besom has it."""
 
+_KERAS: Final = {
+    "WandbEvalCallback": ("besom.integration.keras", "EvalCallback"),
+    "WandbMetricsLogger": ("besom.integration.keras", "MetricsLogger"),
+    "WandbModelCheckpoint": ("besom.integration.keras", "ModelCheckpoint"),
+}
+_LIGHTGBM: Final = {
+    "log_summary": ("besom.integration.lightgbm", "log_summary"),
+    "wandb_callback": ("besom.integration.lightgbm", "callback"),
+}
+_XGBOOST: Final = {"WandbCallback": ("besom.integration.xgboost", "Callback")}
+_SKLEARN: Final = {
+    f"plot_{chart}": ("besom.integration.sklearn", f"plot_{chart}")
+    for chart in (
+        "calibration_curve", "class_proportions", "classifier", "clusterer", "confusion_matrix", "elbow_curve",
+        "feature_importances", "learning_curve", "outlier_candidates", "precision_recall", "regressor", "residuals",
+        "roc", "silhouette", "summary_metrics",
+    )
+}  # fmt: skip
+
 MODULES: Final[Mapping[str, Mapping[str, Home]]] = {
-    "wandb": {"Error": (_ERRORS, "BesomError"), **{name: (_CALLS, name) for name in _OTHERWISE}},
+    "wandb": {
+        "Error": (_ERRORS, "BesomError"),
+        "plot_table": ("besom.tracking.plot", "plot_table"),
+        **{name: (_CALLS, name) for name in _OTHERWISE},
+    },
     "wandb.data_types": {},
     "wandb.env": {name: (_CALLS, name) for name in ("get_entity", "get_project", "set_entity", "set_project")},
     "wandb.errors": {
@@ -37,13 +60,22 @@ MODULES: Final[Mapping[str, Mapping[str, Home]]] = {
         "Error": (_ERRORS, "BesomError"),
         "UsageError": (_ERRORS, "UsageError"),
     },
+    "wandb.integration": {},
+    "wandb.integration.keras": _KERAS,
+    "wandb.integration.lightgbm": _LIGHTGBM,
+    "wandb.integration.sklearn": _SKLEARN,
+    "wandb.integration.xgboost": _XGBOOST,
+    "wandb.keras": _KERAS,
+    "wandb.lightgbm": _LIGHTGBM,
     "wandb.sdk": {},
     "wandb.sdk.lib": {"RunDisabled": (_CALLS, "RunDisabled")},
     "wandb.sdk.lib.config_util": {"ConfigError": (_ERRORS, "ConfigError")},
     "wandb.sdk.lib.runid": {"generate_id": _NEW_ID},
     "wandb.sdk.wandb_run": {"Run": _RUN},
+    "wandb.sklearn": _SKLEARN,
     "wandb.util": {"generate_id": _NEW_ID, "json_dumps_safer": (_CALLS, "json_dumps_safer")},
     "wandb.wandb_run": {"Run": _RUN},
+    "wandb.xgboost": _XGBOOST,
 }
 """Each module and what it has of its own: name to module and attribute."""
 
@@ -71,8 +103,9 @@ class StandIn(ModuleType):
             return getattr(importlib.import_module(home[0]), home[1])
         if self.__name__ in ("wandb", "wandb.data_types") and not name.startswith("_"):
             return _public(name)
-        if whole == "wandb.__all__":
-            return sorted(name for name in _known() if not name.startswith("_"))
+        if name == "__all__":
+            names = _known() if self.__name__ == "wandb" else MODULES[self.__name__]
+            return sorted(name for name in names if not name.startswith("_"))
         raise AttributeError(f"besom stands in for {self.__name__} and has no {name!r} in it")
 
     def __dir__(self) -> list[str]:

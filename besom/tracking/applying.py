@@ -21,6 +21,8 @@ from besom.messages import (
     Batch,
     BatchBody,
     Event,
+    FileSaved,
+    RunAlerted,
     RunBeat,
     RunEdited,
     RunEnded,
@@ -37,11 +39,13 @@ from besom.messages import (
     Unreadable,
     run_id_of,
 )
+from besom.tracking.alert_rows import record_alert
 from besom.tracking.artifact_rows import record_artifact
 from besom.tracking.batches import Damaged, Opened, open_batch
 from besom.tracking.memory import Memory, editor_of, home_of
 from besom.tracking.new_rows import (
     edited_run,
+    named_as_before,
     new_attempt,
     new_closing,
     new_run,
@@ -63,7 +67,7 @@ from besom.tracking.outcomes import (
 )
 from besom.tracking.removal import remove_runs, remove_sweep, runs_of_sweep
 from besom.tracking.rows import Row, save
-from besom.tracking.schema import rejected
+from besom.tracking.schema import files, rejected
 
 __all__ = ["Applying", "Progress", "move_sweep", "reject"]
 
@@ -118,7 +122,9 @@ class Applying:
             RunEnded: self._run_ended,
             RunBeat: self._run_beat,
             RunEdited: self._run_edited,
+            RunAlerted: self._alerted,
             ArtifactLogged: self._artifact_logged,
+            FileSaved: self._file_saved,
             Batch: self._batch,
         }
 
@@ -149,8 +155,7 @@ class Applying:
         conn, memory = self._conn, self._memory
         memory.flush(conn)
         gone = runs_of_sweep(conn, event.sweep) if event.sweep else {event.run}
-        remove_runs(conn, gone)
-        memory.drop_runs(gone)
+        memory.drop_runs(gone, remove_runs(conn, gone))
         if event.sweep:
             remove_sweep(conn, event.sweep)
             memory.drop_sweep(event.sweep)
@@ -276,13 +281,14 @@ class Applying:
         except (Unreadable, TypeError, ValueError) as error:
             reject(self._conn, self._entry, str(error), event)
             return
-        self._memory.keep_texts(self._conn, told)
+        self._memory.keep_texts(self._conn, event.run, told)
         if old is None:
             self._memory.runs.put(new)
         elif not event.sweep and self._is_resumed(old):
-            self._resume(event, old, new)
+            self._resume(event, old, named_as_before(new, old, info))
         elif old["attempt"] < event.attempt:
             kept = old["config"] if not old["attempt"] else "{}"  # of batches that came before
+            new = named_as_before(new, old, info) if old["attempt"] else new
             self._memory.runs.put(
                 {**new, "created": old["created"], "state": old["state"], "ended": old["ended"]}
                 | {"exit_code": old["exit_code"], "error": old["error"], "config": _merged(new["config"], kept)}
@@ -314,17 +320,25 @@ class Applying:
 
     def _run_ended(self, event: RunEnded) -> None:
         row = self._outside(event.run)
-        if row is None or row["state"] not in _OPEN:
+        if row is None or (row["state"] not in _OPEN and not self._adds_to_end(row, event)):
             return
         closing = new_closing(event, self._at, self._now)
+        if row["state"] == "failed":  # a rank of the same run that ended before
+            closing = {**closing, "state": "failed", "error": row["error"], "exit_code": row["exit_code"]}
         earlier = self._memory.open_closings(self._conn).get(event.run)
         if earlier is not None:  # another rank of the same run
             sent = json.loads(closing["writers"])
             for writer, count in json.loads(earlier["writers"]).items():
                 sent[writer] = max(count, sent.get(writer, 0))
             worse = earlier if earlier["state"] == "failed" else closing
-            closing = {**worse, "writers": json.dumps(sent), "since": earlier["since"], "ended": earlier["ended"]}
+            last = max(earlier["ended"], self._at)
+            closing = {**worse, "writers": json.dumps(sent), "since": earlier["since"], "ended": last}
         self._end(closing)
+
+    def _adds_to_end(self, row: Row, event: RunEnded) -> bool:
+        """Whether another rank of a run that has ended went on for longer, or failed in the same millisecond."""
+        failed_too = event.exit_code != 0 and row["state"] == "finished"
+        return bool(self._at > row["ended"] or (self._at == row["ended"] and failed_too))
 
     def _run_beat(self, event: RunBeat) -> None:
         row = self._outside(event.run)
@@ -357,8 +371,18 @@ class Applying:
         memory.batches.add_last(event.run, memory.newest_attempt(event.run), values)
         memory.writers.put({"id": editor_of(event.run), "run": event.run, "attempt": 0, "seq": number})
 
+    def _alerted(self, event: RunAlerted) -> None:
+        if not self._is_gone(event.run):
+            record_alert(self._conn, event, self._at)
+
     def _artifact_logged(self, event: ArtifactLogged) -> None:
-        record_artifact(self._conn, event, self._entry, self._at)
+        if not self._is_gone(event.run):
+            record_artifact(self._conn, event, self._entry, self._at)
+
+    def _file_saved(self, event: FileSaved) -> None:
+        if not self._is_gone(event.run):
+            row = {"run": event.run, "name": event.name.replace("\0", ""), "sha256": event.sha256, "size": event.size}
+            save(self._conn, files, [{**row, "updated": self._at}])
 
     # ---- batches
 

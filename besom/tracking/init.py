@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,8 +13,10 @@ from besom.settings import read_settings
 from besom.tracking.active import active_run, make_active
 from besom.tracking.exits import finish_at_exit
 from besom.tracking.given_config import as_mapping, chosen, from_files
+from besom.tracking.identity import RUN_ID
 from besom.tracking.new_run import disabled_run, offline_run, own_run, trial_run
 from besom.tracking.run import Run
+from besom.tracking.saving import program_file
 from besom.tracking.settings import RunSettings, as_settings, from_environment, nearest, run_mode
 from besom.tracking.surroundings import in_notebook, observe
 from besom.tracking.trial import Trial, current_trial
@@ -26,8 +27,6 @@ log = logging.getLogger("besom")
 
 Reinit = Literal["default", "return_previous", "finish_previous", "create_new"]
 Resume = Literal["allow", "must", "never", "auto"]
-
-_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
 def init(
@@ -49,6 +48,7 @@ def init(
     force: bool | None = None,
     reinit: bool | Reinit | None = None,
     resume: bool | Resume | None = None,
+    save_code: bool | None = None,
     settings: Any = None,
     **unknown: Any,
 ) -> Run:
@@ -79,6 +79,7 @@ def init(
         resume: Outside a sweep, go on with the run that has this id: "allow" when there is one, "must" or else fail,
             "never" fails when there is one; "auto" or True with the last run of this folder that has not finished well.
             Steps go on after the last; config, summary and names are kept where nothing new is given.
+        save_code: Keep the script that runs, as `code/NAME`. Default BESOM_SAVE_CODE.
         settings: `besom.Settings`, or a dict of such values.
 
     Raises:
@@ -89,7 +90,7 @@ def init(
     _refuse_unknown(unknown)
     written = RunSettings(
         entity=entity, project=project, run_id=id, run_name=name, run_notes=notes, run_tags=tags, run_group=group,
-        run_job_type=job_type, mode=mode, reinit=reinit, resume=resume, root_dir=dir,
+        run_job_type=job_type, mode=mode, reinit=reinit, resume=resume, root_dir=dir, save_code=save_code,
     ).over(as_settings(settings))  # fmt: skip
     asked = written.over(from_environment())
     folder = Path(asked.root_dir) if asked.root_dir is not None else None
@@ -114,15 +115,17 @@ def init(
     else:
         run = own_run(asked, process, given, changeable)
     run.settings = asked
-    make_active(run)
+    make_active(run, beside=asked.reinit == "create_new")
     finish_at_exit()
     if not run.disabled:
         observe(run)
+        if asked.save_code and not asked.disable_code and (program := program_file()) is not None:
+            run.saver.keep(f"code/{program.name}", program)
     return run
 
 
 def _check_id(run_id: str | None) -> None:
-    if run_id is not None and not (isinstance(run_id, str) and _ID.fullmatch(run_id)):
+    if run_id is not None and not (isinstance(run_id, str) and RUN_ID.fullmatch(run_id)):
         raise UsageError(f"id={run_id!r} cannot be a run's id; write letters, digits, '_', '-' or '.', at most 128")
 
 

@@ -70,6 +70,9 @@ class Metrics:
         _check_name(name)
         if axis is not None and (not isinstance(axis, str) or "*" in axis):
             raise UsageError(f"define_metric({name!r}): step_metric={axis!r} cannot be; write one logged name")
+        for flag in (step_sync, hidden, overwrite):
+            if flag is not None and not isinstance(flag, bool):
+                raise UsageError(f"define_metric({name!r}): {flag!r} cannot be; write True or False")
         kinds = _kinds(name, summary)
         old = None if overwrite else self._defined.get(name)
         metric = Metric(
@@ -89,6 +92,11 @@ class Metrics:
             globs = [name for name in self._defined if name.endswith("*") and key.startswith(name[:-1])]
             self._found[key] = self._defined.get(key) or self._defined.get(max(globs, key=len, default=""))
         return self._found[key]
+
+    def take(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row is closed: complete it; the summary of its names that have one defined."""
+        self.complete(row)
+        return self.summarise(row)
 
     def complete(self, row: dict[str, Any]) -> None:
         """Give the row the last value of each axis that it needs and does not have."""

@@ -23,7 +23,9 @@ from besom.errors import BesomError, UsageError
 from besom.messages import RunEnded, RunStarted
 from besom.settings import Settings
 from besom.tracking.active import forget
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.folder import Folder
+from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.config import RunConfig, merge
 from besom.tracking.connections import shared_connection
 from besom.tracking.disabled import DisabledRun
@@ -35,6 +37,7 @@ from besom.tracking.settings import RunSettings
 from besom.tracking.spool import WriterName, send_leftovers
 from besom.tracking.surroundings import describe
 from besom.tracking.trial import Trial
+from besom.tracking.values import packable
 from besom.tracking.writer import Writer
 
 __all__ = ["disabled_run", "new_id", "offline_run", "own_run", "trial_run"]
@@ -121,7 +124,7 @@ def offline_run(asked: RunSettings, settings: Settings, given: dict[str, Any], c
 
     run = _build(identity, config, writer, record.folder, ended, settings)
     run.mode = "offline"
-    run.blobs = Blobs(record.folder / BLOBS)
+    run.blobs = Blobs(Folder(record.folder / BLOBS))
     record.start(_body(identity, run.config, asked, of_trial=False))
     return run
 
@@ -152,6 +155,7 @@ def _own_identity(run_id: str, asked: RunSettings, settings: Settings, earlier: 
 def _send_leftovers(settings: Settings, journal: Journal) -> None:
     try:
         send_leftovers(_spools(settings), journal, patience=5)
+        blobs_of(settings).send_leftovers()
     except BesomError as error:
         log.warning("%s; what earlier runs left in %s is sent later", error, _spools(settings))
 
@@ -219,7 +223,9 @@ def _body(identity: RunIdentity, config: RunConfig, asked: RunSettings, *, of_tr
     told = {
         "project": identity.project, "entity": identity.entity, "name": identity.name, "group": identity.group,
         "job_type": identity.job_type, "tags": list(identity.tags), "notes": identity.notes,
-        "config": config.as_dict(), "program": Path(sys.argv[0]).name if sys.argv else "", "host": socket.gethostname(),
+        "unsaid": [name for name in ("name", "group") if of_trial and not getattr(asked, f"run_{name}")],
+        "config": packable(config.as_dict()), "program": Path(sys.argv[0]).name if sys.argv else "",
+        "host": socket.gethostname(),
         **describe(asked, of_trial=of_trial),
     }  # fmt: skip
     return bytes(msgpack.packb(told))

@@ -31,16 +31,24 @@ class Summary(NamedValues):
         """Set values; each stands until its name is logged again."""
         held = {key: plain(value, key) for key, value in values.items()}
         self._changed(held)  # raises when the run is over
-        self._values.update(held)
+        self._items.update(held)
 
     def logged(self, row: Mapping[str, Any]) -> None:
-        """A row was logged: its values are the last."""
-        self._values.update(row)
+        """A row was logged: its values are the last, but for None."""
+        if None in row.values():
+            row = {key: value for key, value in row.items() if value is not None}
+        self._items.update(row)
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self._items:
+            raise KeyError(key)
+        self._changed({key: NO_SUMMARY})
+        del self._items[key]
 
     def defined(self, values: Mapping[str, Any]) -> None:
         """What `define_metric` makes of a row."""
         for key, value in values.items():
             if value == NO_SUMMARY:
-                self._values.pop(key, None)
+                self._items.pop(key, None)
             else:
-                self._values[key] = value
+                self._items[key] = value

@@ -6,6 +6,7 @@ import argparse
 import contextvars
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -23,7 +24,8 @@ from besom.errors import UsageError
 from besom.messages import Batch, BatchBody, Claim, RunEnded, RunStarted
 from besom.tracking import init as init_module
 from besom.tracking import new_run
-from besom.tracking.active import active_run, finish, log_row
+from besom.tracking.active import active_run, finish
+from besom.tracking.active import log as log_row
 from besom.tracking.flusher import Flusher
 from besom.tracking.init import init
 from besom.tracking.new_run import new_id
@@ -101,6 +103,14 @@ def test_ids_that_cannot_be(bad: Any, wired: Connection) -> None:
 def test_forms_of_config(config: Any, wired: Connection) -> None:
     """A mapping or a Namespace; leading dashes go."""
     assert init(config=config).config.as_dict() == {"a": 1}
+
+
+def test_large_integers_in_a_config(wired: Connection) -> None:
+    """They are recorded as floats, and read here as they were given."""
+    run = init(config={"seed": 10**30, "huge": [10**400]})
+    assert run.config.seed == 10**30
+    (started,) = events(wired, RunStarted)
+    assert started.info()["config"] == {"seed": 1e30, "huge": [math.inf]}
 
 
 @pytest.mark.parametrize("config", [5, "config.yaml", [1], {1: 2}, dict])
@@ -230,13 +240,13 @@ def test_notebooks_finish_the_previous_run(wired: Connection, monkeypatch: pytes
 
 
 def test_runs_side_by_side(wired: Connection) -> None:
-    """With "create_new" both run on; the last made is active, and when it ends the other is."""
+    """With "create_new" both run on; the first stays active, and when it ends the other is."""
     first = init()
     second = init(reinit="create_new")
-    assert active_run() is second
-    second.finish()
-    assert (first.state, active_run()) == ("running", first)
+    assert active_run() is first
     first.finish()
+    assert (second.state, active_run()) == ("running", second)
+    second.finish()
     assert active_run() is None
 
 
@@ -374,7 +384,7 @@ besom.log({"a": 1})
     ("ending", "code", "exit_code", "error"),
     [
         ("", 0, 0, ""),
-        ("raise ValueError('broken')", 1, 1, "ValueError('broken')"),
+        ("raise ValueError('broken')", 1, 1, "ValueError: broken"),
         ("sys.exit(3)", 3, 3, "SystemExit: 3"),
         ("sys.exit()", 0, 0, ""),
         ("sys.exit('no data')", 1, 1, "SystemExit: no data"),
@@ -394,7 +404,8 @@ def test_the_end_of_a_script(
     assert ended.returncode == code
     connection = Connection(redis_server.url)
     (end,) = events(connection, RunEnded)
-    assert (end.run, end.exit_code, end.error) == ("r", exit_code, error)
+    assert (end.run, end.exit_code, end.error.splitlines()[-1:]) == ("r", exit_code, [error] if error else [])
+    assert ("Traceback" in end.error) == ending.startswith("raise")
     assert sum(end.writers.values()) == len(batches(connection)) >= 1
     connection.redis.close()
 

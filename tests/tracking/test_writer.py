@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-import struct
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
 from besom.messages import Batch, Claim
 from besom.tracking.spool import Spool, WriterName, send_leftovers
-from besom.tracking.writer import FLUSH_SECONDS, Writer, encode_column
+from besom.tracking.writer import FLUSH_SECONDS, SyncStatus, Writer
 
 from .desk import Desk, FlakyJournal, batches, decoded, events, record
 
@@ -88,9 +86,9 @@ def test_many_rows_are_due_at_once(writer: Writer) -> None:
     """500 rows, or 48 kB, do not wait for the time."""
     asked = [step for step in range(500) if writer.add(step, {"a": 1.0})]
     assert asked == [0, 499]
-    assert (writer.full.is_set(), writer.due()) == (True, 0.0)
+    assert (writer.full, writer.due()) == (True, 0.0)
     writer.flush()
-    assert not writer.full.is_set()
+    assert not writer.full
     assert writer.add(500, {"text": "x" * 48_000})
     assert writer.due() == 0.0
 
@@ -151,50 +149,6 @@ def test_large_batches_are_cut(writer: Writer, fake: Connection) -> None:
     found = decoded(fake)
     assert found["a"] == [(step, float(step)) for step in range(1200)]
     assert found["s"] == [(step, "y" * 100) for step in range(1200)]
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.one_of(st.integers(), st.floats(), st.text("xyz"))), max_size=40))
-def test_columns_keep_every_value(points: list[tuple[str, Any]]) -> None:
-    """Each column reads back as it was logged, types included; integers beyond 64 bits become floats."""
-    columns: dict[str, tuple[list[int], list[Any]]] = {}
-    for step, (key, value) in enumerate(points):
-        columns.setdefault(key, ([], []))[0].append(step)
-        columns[key][1].append(value)
-    for steps, values in columns.values():
-        kind, packed, held = encode_column(steps, values)
-        found = held if kind == "j" else list(struct.unpack(f"<{len(values)}{kind}", held))
-        assert list(struct.unpack(f"<{len(steps)}q", packed)) == steps
-        for there, here in zip(found, values, strict=True):
-            assert there == here or (math.isnan(there) and math.isnan(here)) or there == float(here)
-
-
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [
-        ([1, 2], "q"),
-        ([-(2**63), 2**63 - 1], "q"),
-        ([1.0, 2.0], "d"),
-        ([1, 2.5, math.nan], "d"),
-        ([2**53, 0.5], "d"),
-        ([2**53 + 1, 0.5], "j"),
-        ([2**63], "j"),
-        ([True, False], "j"),
-        ([1, True], "j"),
-        ([None], "j"),
-        ([1.0, "x"], "j"),
-        ([[1]], "j"),
-    ],
-)
-def test_kind_of_a_column(values: list[Any], kind: str) -> None:
-    """Integers are kept as integers and numbers as doubles, but only where nothing is lost by it."""
-    assert encode_column(list(range(len(values))), values)[0] == kind
-
-
-def test_integers_that_msgpack_cannot_hold() -> None:
-    """Beyond 64 bits they are floats, wherever they stand."""
-    _, _, held = encode_column([0, 1], [10**30, {"a": [-(10**30), 2**63]}])
-    assert held == [1e30, {"a": [-1e30, 2**63]}]
-    assert type(held[1]["a"][1]) is int
 
 
 def test_a_body_that_cannot_be_packed_blocks_nothing(writer: Writer, fake: Connection) -> None:
@@ -294,7 +248,7 @@ def test_a_long_outage_is_spooled(
     writer: Writer, journal: FlakyJournal, fake: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is too much for memory waits in the spool, comes out in order, and the file is gone at the end."""
-    monkeypatch.setattr(writer, "_memory", 200)
+    monkeypatch.setattr(writer._backlog, "_memory", 200)
     journal.failures = math.inf
     for step in range(20):
         writer.add(step, {"a": float(step)})
@@ -326,7 +280,7 @@ def test_a_full_disk_keeps_the_order(
 
     monkeypatch.setattr(Spool, "append", append_while_room)
     writer = make()
-    monkeypatch.setattr(writer, "_memory", 400)
+    monkeypatch.setattr(writer._backlog, "_memory", 400)
     journal.failures = math.inf
     for step in range(20):
         writer.add(step, {"a": float(step)})
@@ -362,10 +316,10 @@ def test_more_than_memory_holds(
     writer = Writer(journal, WriterName("r", 1, "w"), folder, 0, memory=80_000)
     for step in range(5000):
         writer.add(step, {"a": float(step)})
-        assert writer._size < 11_000
-    assert writer._kept_bytes <= 10_000
+        assert writer._size < 3_000
+    assert writer._backlog.in_memory <= 20_000
     assert (folder / "r.1.w.spool").stat().st_size > 50_000
-    assert ["faster than Redis" in message for message in caplog.messages] == [True]
+    assert ["logs faster than" in message for message in caplog.messages] == [True]
     writer.close(0)
     assert decoded(fake)["a"] == [(step, float(step)) for step in range(5000)]
     assert list(folder.iterdir()) == []
@@ -379,7 +333,7 @@ def test_neither_memory_nor_disk(
     writer = Writer(journal, WriterName("r", 1, "w"), folder, 0, memory=80_000)
     for step in range(20_000):
         writer.add(step, {"a": float(step)})
-    assert writer._kept_bytes <= 40_000
+    assert writer._backlog.in_memory <= 60_000
     assert sum("is lost" in message for message in caplog.messages) == 1
     count = writer.close(0)
     sent = decoded(fake)["a"]
@@ -409,7 +363,7 @@ def test_rows_are_taken_while_redis_is_slow(
     for step in range(1, 500):
         writer.add(step, {"a": float(step)})
     assert sending.is_alive()
-    assert len(writer._spool) > 0
+    assert writer._spool.last > 0
     go_on.set()
     sending.join()
     writer.close(0)
@@ -457,7 +411,7 @@ def test_close_leaves_spool_and_memory_in_order(
     writer: Writer, journal: FlakyJournal, fake: Connection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory's batches and the spool's are left in one file, in order."""
-    monkeypatch.setattr(writer, "_memory", 200)
+    monkeypatch.setattr(writer._backlog, "_memory", 200)
     journal.failures = math.inf
     for step in range(9):
         writer.add(step, {"a": float(step)})
@@ -502,3 +456,18 @@ def test_add_from_many_threads(writer: Writer, fake: Connection) -> None:
     flushing.join()
     writer.close(0)
     assert decoded(fake) == {name: [(step, float(step)) for step in range(300)] for name in "abc"}
+
+
+def test_status_tells_what_has_arrived(writer: Writer, journal: FlakyJournal) -> None:
+    """Batches so far, those that wait, and when the last one arrived."""
+    assert writer.status() == SyncStatus(0, 0, None)
+    writer.add(0, {"a": 1})
+    journal.failures = 1
+    writer.flush()
+    assert writer.status() == SyncStatus(1, 1, None)
+    before = datetime.now(UTC)
+    writer.flush()
+    status = writer.status()
+    assert (status.sync_items_total, status.sync_items_pending) == (1, 0)
+    assert status.sync_time is not None
+    assert status.sync_time >= before
