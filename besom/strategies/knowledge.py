@@ -29,6 +29,8 @@ _ENOUGH = 3
 """Values that a model needs."""
 _CENTRES = 8
 """The search for candidates begins around so many of the best trials."""
+_BELIEVED = 300
+"""Pending points that a model takes in, at least, if there are more; at most twice as many."""
 _UNWANTED = 100
 """Of the failed trials, so many of the latest count as bad points."""
 _LOST = 0.75
@@ -102,7 +104,7 @@ class Knowledge:
     def __init__(self, cube: Cube, history: History, pending: Array, parts: Parts) -> None:
         self._cube, self._history, self._parts = cube, history, parts
         self._pending = [*pending]
-        self._models: dict[Prior | ForestKind, tuple[Posterior | Forest, int]] = {}
+        self._models: dict[Prior | ForestKind, tuple[Posterior | Forest, int, int]] = {}
         self.is_enough = int((~history.failed).sum()) >= _ENOUGH
         """Whether a model can be made."""
 
@@ -172,11 +174,14 @@ class Knowledge:
         return history._replace(values=values)
 
     def _model(self, kind: Prior | ForestKind) -> Posterior | Forest:
-        """The model, with all that is pending believed."""
-        model, believed = self._models.get(kind) or (self._made(kind), 0)
+        """The model, with what is pending believed: all of it, or the latest of more than one process can carry."""
+        first = max(0, len(self._pending) // _BELIEVED - 1) * _BELIEVED
+        model, begun, believed = self._models.get(kind) or (None, first, first)
+        if model is None or begun != first:
+            model, believed = self._made(kind), first
         if believed < len(self._pending):
             model.believe(self._columns(np.array(self._pending[believed:])))
-        self._models[kind] = (model, len(self._pending))
+        self._models[kind] = (model, first, len(self._pending))
         return model
 
     def _made(self, kind: Prior | ForestKind) -> Posterior | Forest:

@@ -356,3 +356,13 @@ def test_hostile_spaces_and_values_are_survived(seed: int) -> None:
     for params in seen:
         assert space.key(space.params(space.coordinates(params))) is not None
         assert json.loads(json.dumps(params, allow_nan=False)) is not None
+
+
+def test_more_pending_than_a_model_carries() -> None:
+    """With seven hundred trials pending, suggestions are new, quick, and begin alike however many are asked for."""
+    strategy = finished(make_strategy("bayes", BRANIN, seed=0), branin, 20)
+    pending = make_strategy("random", BRANIN, seed=8).suggest(700)
+    strategy.update([], [RunningTrial(21 + i, point) for i, point in enumerate(pending)])
+    points = strategy.suggest(4)
+    assert len({BRANIN.key(point) for point in points + pending}) == 704
+    assert strategy.suggest(2) == points[:2]
