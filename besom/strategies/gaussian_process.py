@@ -226,11 +226,16 @@ class Posterior:
 
 
 def _root(covariance: Array) -> Array:
-    """The lower Cholesky factor, with as much added to the diagonal as rounding asks for."""
+    """The lower Cholesky factor, with as much added to the diagonal as rounding asks for.
+
+    Raises:
+        LinAlgError: if even a large addition does not help, because this is no covariance.
+    """
     extra = 0.0
-    while True:
+    while extra < 1.0:
         root, failed = lapack.dpotrf(covariance + extra * np.eye(len(covariance)), lower=1, clean=1)
         if not failed:
             lower: Array = root
             return lower
         extra = max(10 * extra, 1e-10)
+    raise np.linalg.LinAlgError("the covariance of the trials cannot be factored")

@@ -23,7 +23,7 @@ from besom.strategies.parzen import parzen_candidates
 if TYPE_CHECKING:
     from besom.strategies.forest import Forest, ForestKind
 
-__all__ = ["Knowledge", "Parts", "Turn", "forest_parts"]
+__all__ = ["PLAIN", "Knowledge", "Parts", "Turn", "forest_parts"]
 
 _ENOUGH = 3
 """Values that a model needs."""
