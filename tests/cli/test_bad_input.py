@@ -157,7 +157,10 @@ CONFIGS = [
     (RANDOM + ONE + "\ncommand: python train.py", 'is one text; write the list ["python", "train.py"]'),
     (RANDOM + ONE + "\ncommand: [python, 3]", "command[1]: 3 cannot be"),
     (RANDOM + ONE + "\ncommand: []", "command: [] cannot be"),
-    (RANDOM + ONE + "\nmetric: {name: l}\nearly_terminate: {type: hyperband}", "hyperband needs its bands; write min_iter: 3"),
+    (
+        RANDOM + ONE + "\nmetric: {name: l}\nearly_terminate: {type: hyperband}",
+        "hyperband needs its bands; write min_iter: 3",
+    ),
     (RANDOM + ONE + "\nscheduler: {engine: optuna}", "remove scheduler, and write method: bayes"),
     (RANDOM + ONE + "\nconstraints: [x > 2]", "'x > 2' never holds; loosen them or widen the parameters"),
 ]  # fmt: skip
