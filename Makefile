@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The whole fault plan; the random part lasts SOAK_SECONDS (600), and SOAK_SEED repeats it.
 SOAK_SECONDS ?= 600
 
-.PHONY: help install demo test soak check package clean bench bench-fleet bench-million
+.PHONY: help install demo test test-integrations soak check package clean bench bench-fleet bench-million bench-watch
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,18 @@ test: $(VENV)/installed-dev  ## Run all tests
 soak: $(VENV)/installed-dev  ## Run the long fault tests: 25 minutes at most
 	@.ci/packages redis-server=redis-server
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -n 2 --dist worksteal -m soak -rs tests/faults
+
+# A venv of its own: what these tests need is bigger than all the rest. The libraries may warn of each other.
+INTEGRATIONS := build/integrations
+
+$(INTEGRATIONS)/installed: pyproject.toml constraints.txt tests/integrations/requirements.txt
+	@test -x $(INTEGRATIONS)/bin/python || $(PYTHON) -m venv $(INTEGRATIONS)
+	@echo "installing the libraries of tests/integrations into $(INTEGRATIONS)"
+	@$(INTEGRATIONS)/bin/python -m pip install --quiet --editable '.[dev]' -r tests/integrations/requirements.txt
+	@touch $@
+
+test-integrations: $(INTEGRATIONS)/installed  ## Run the tests with real training libraries, a few minutes
+	HF_HUB_OFFLINE=1 KERAS_BACKEND=torch $(INTEGRATIONS)/bin/python -m pytest -W default -n 2 --dist loadfile -m integrations tests/integrations
 
 check: $(VENV)/installed-dev package  ## Check format, lint and types, and that the built wheel works by itself
 	$(BIN)/ruff format --check .
@@ -70,3 +82,16 @@ bench-fleet: $(VENV)/installed-bench  ## Measure with 1000 and 5000 simulated ag
 bench-million: $(VENV)/installed-bench  ## Run a million trials for real, about 3 minutes
 	@.ci/packages redis-server=redis-server
 	@$(BIN)/python -m benchmarks.million
+
+# A venv of its own, since torch is bigger than all the rest.
+WATCH := build/watch
+
+$(WATCH)/installed: pyproject.toml constraints.txt
+	@test -x $(WATCH)/bin/python || $(PYTHON) -m venv $(WATCH)
+	@echo "installing torch and wandb into $(WATCH)"
+	@$(WATCH)/bin/python -m pip install --quiet --editable . torch==2.13.0 wandb==0.31.0
+	@touch $@
+
+bench-watch: $(WATCH)/installed  ## Measure watching a model against wandb, about 3 minutes
+	@.ci/packages redis-server=redis-server
+	@$(WATCH)/bin/python -m benchmarks.watch

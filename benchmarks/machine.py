@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import redis
-
 _TICK = os.sysconf("SC_CLK_TCK")
 REDIS_OPTIONS = ("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction")
 """The same for everybody: no snapshots, no append-only file."""
@@ -34,6 +32,23 @@ def cpu_seconds(pid: int) -> float:
 def resident_mb(pid: int) -> float:
     """Resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def peak_mb(pid: int) -> float:
+    """The most resident memory that a process has had."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and theirs, as far as they live."""
+    own = [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+    return own + [further for child in own for further in descendants(child)]
+
+
+def disk_mb(folder: Path) -> float:
+    """What the files in a folder hold."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
 def describe() -> str:
@@ -65,8 +80,10 @@ def until(what: str, holds: Callable[[], Any], seconds: float = 120.0, pause: fl
 class Child:
     """A Python process running a module of ours; it says what it has to say in lines of JSON."""
 
-    def __init__(self, module: str, *arguments: object, env: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", module, *map(str, arguments)]
+    def __init__(
+        self, module: str, *arguments: object, env: dict[str, str] | None = None, python: str = sys.executable
+    ) -> None:
+        command = [python, "-m", module, *map(str, arguments)]
         self._process = subprocess.Popen(
             command, env={**os.environ, **(env or {})}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -84,6 +101,12 @@ class Child:
         finally:
             watch.cancel()
         raise RuntimeError(f"{self._process.args} ended with code {self._process.wait()}")
+
+    def say(self, text: str = "") -> None:
+        """A line for it to read."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(text + "\n")
+        self._process.stdin.flush()
 
     def end(self) -> None:
         """Let it go: end of its input, then SIGTERM, then SIGKILL."""
@@ -126,7 +149,10 @@ class Place:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         self.pid = self._server.pid
+        import redis  # the peers' own environment has none
+
         self.redis: Any = redis.Redis.from_url(self.url)
+        self._errors = redis.exceptions.RedisError
         until("redis-server", self._answers, 10)
         self._children: list[Child] = []
         self.env = {
@@ -134,9 +160,9 @@ class Place:
             "BESOM_SILENT": "1",
         }  # fmt: skip
 
-    def child(self, module: str, *arguments: object) -> Child:
+    def child(self, module: str, *arguments: object, python: str = sys.executable) -> Child:
         """Start one; it ends with the place."""
-        child = Child(module, *arguments, env=self.env)
+        child = Child(module, *arguments, env=self.env, python=python)
         self._children.append(child)
         return child
 
@@ -151,7 +177,7 @@ class Place:
     def _answers(self) -> bool:
         try:
             return bool(self.redis.ping())
-        except redis.exceptions.RedisError:
+        except self._errors:
             return False
 
 

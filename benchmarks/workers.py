@@ -14,6 +14,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from benchmarks.machine import say
@@ -87,6 +88,32 @@ def besom_logged_gaps(url: str, sweep: str, seconds: str) -> None:
 
     besom.agent(sweep, trial)
     say(gaps=gaps)
+    wait_for_end()
+
+
+def besom_runs(url: str, sweep: str, *settings: str) -> None:
+    """Trials that open a run, log once and end it; says what each step took, of wall and of this process' CPU."""
+    import besom
+
+    chosen = dict.fromkeys(settings, True)
+    took: list[list[float]] = []
+
+    def now() -> tuple[float, float]:
+        return time.perf_counter(), time.process_time()
+
+    def trial() -> None:
+        times = [now()]
+        run = besom.init(settings=chosen | ({"console": "off"} if chosen else {}))
+        times.append(now())
+        run.log({"loss": run.config["x"]})
+        run.finish()
+        times.append(now())
+        took.append(
+            [end - start for before, after in pairwise(times) for start, end in zip(before, after, strict=True)]
+        )
+
+    besom.agent(sweep, trial)
+    say(took=took)
     wait_for_end()
 
 

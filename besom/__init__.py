@@ -31,9 +31,21 @@ if TYPE_CHECKING:
     from besom.errors import TrialStopped as TrialStopped
     from besom.errors import UsageError as UsageError
     from besom.tracking import plot as plot
+    from besom.tracking.active import alert as alert
     from besom.tracking.active import define_metric as define_metric
     from besom.tracking.active import finish as finish
-    from besom.tracking.active import log_row as log
+    from besom.tracking.active import join as join
+    from besom.tracking.active import log as log
+    from besom.tracking.active import log_artifact as log_artifact
+    from besom.tracking.active import log_model as log_model
+    from besom.tracking.active import mark_preempting as mark_preempting
+    from besom.tracking.active import restore as restore
+    from besom.tracking.active import save as save
+    from besom.tracking.active import unwatch as unwatch
+    from besom.tracking.active import use_artifact as use_artifact
+    from besom.tracking.active import use_model as use_model
+    from besom.tracking.active import watch as watch
+    from besom.tracking.alert import AlertLevel as AlertLevel
     from besom.tracking.api import Api as Api
     from besom.tracking.artifacts import Artifact as Artifact
     from besom.tracking.config import RunConfig
@@ -47,7 +59,14 @@ if TYPE_CHECKING:
     from besom.tracking.media.table import Table as Table
     from besom.tracking.media.video import Video as Video
     from besom.tracking.run import Run as Run
+    from besom.tracking.session import login as login
+    from besom.tracking.session import setup as setup
+    from besom.tracking.session import teardown as teardown
+    from besom.tracking.settings import RunSettings as Settings
     from besom.tracking.summary import Summary
+    from besom.tracking.terminal import termerror as termerror
+    from besom.tracking.terminal import termlog as termlog
+    from besom.tracking.terminal import termwarn as termwarn
 
     run: Run | None
     config: RunConfig
@@ -56,6 +75,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlertLevel",
     "Api",
     "Artifact",
     "Audio",
@@ -67,6 +87,7 @@ __all__ = [
     "Object3D",
     "Plotly",
     "Run",
+    "Settings",
     "Table",
     "TrialCancelled",
     "TrialInterrupted",
@@ -76,15 +97,32 @@ __all__ = [
     "Video",
     "__version__",
     "agent",
+    "alert",
     "config",
     "define_metric",
     "finish",
     "init",
+    "join",
     "log",
+    "log_artifact",
+    "log_model",
+    "login",
+    "mark_preempting",
     "plot",
+    "restore",
     "run",
+    "save",
+    "setup",
     "summary",
     "sweep",
+    "teardown",
+    "termerror",
+    "termlog",
+    "termwarn",
+    "unwatch",
+    "use_artifact",
+    "use_model",
+    "watch",
 ]
 
 _HOMES = {
@@ -100,11 +138,21 @@ _HOMES = {
     "plot": ("besom.tracking.plot", ""),
     "Api": ("besom.tracking.api", "Api"),
     "Run": ("besom.tracking.run", "Run"),
-    "define_metric": ("besom.tracking.active", "define_metric"),
-    "finish": ("besom.tracking.active", "finish"),
     "init": ("besom.tracking.init", "init"),
-    "log": ("besom.tracking.active", "log_row"),
     "sweep": ("besom.controller.create", "sweep"),
+    "AlertLevel": ("besom.tracking.alert", "AlertLevel"),
+    "Settings": ("besom.tracking.settings", "RunSettings"),
+    "login": ("besom.tracking.session", "login"),
+    "setup": ("besom.tracking.session", "setup"),
+    "teardown": ("besom.tracking.session", "teardown"),
+    **{
+        name: ("besom.tracking.active", name)
+        for name in (
+            "alert", "define_metric", "finish", "join", "log", "log_artifact",
+            "log_model", "mark_preempting", "restore", "save", "unwatch", "use_artifact", "use_model", "watch",
+        )
+    },
+    **{name: ("besom.tracking.terminal", name) for name in ("termerror", "termlog", "termwarn")},
     **{
         name: ("besom.errors", name)
         for name in (
@@ -127,7 +175,7 @@ class _BeforeInit:
     def _refuse(self, *_: Any) -> Any:
         from besom.errors import UsageError
 
-        raise UsageError(f"call besom.init() before besom.{self._name}")
+        raise UsageError(f"You must call besom.init() before besom.{self._name}")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from besom.errors import ConfigError, Unreachable
 
-__all__ = ["boot_id", "host_id", "private_folder", "refuse_network_disk", "write_private"]
+__all__ = ["boot_id", "host_id", "is_on_network", "private_folder", "refuse_network_disk", "write_private"]
 
 _NETWORK: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "beegfs", "gpfs", "afs", "ceph", "glusterfs", "9p"}
@@ -56,6 +56,11 @@ def write_private(path: Path, content: Mapping[str, Any] | str) -> None:
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
+
+
+def is_on_network(path: Path) -> bool:
+    """Whether it lies, or would lie, on a network file system."""
+    return _file_system(path) in _NETWORK
 
 
 def refuse_network_disk(path: Path, what: str) -> None:

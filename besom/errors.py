@@ -5,6 +5,7 @@ BesomError
 │   ├── ConfigError         a sweep config, a setting or a run's config
 │   ├── TooLarge            a value that has no room
 │   └── FinishedRun         a run was used after its end
+├── BlobRefused             a blob's bytes are not what its name says, or too many
 ├── NotFound                no sweep, trial or run has this id
 ├── Unreachable             Redis, the service or the store does not answer
 ├── StoreError              the store's database refuses
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 __all__ = [
     "BesomError",
+    "BlobRefused",
     "ConfigError",
     "Fenced",
     "FinishedRun",
@@ -60,6 +62,10 @@ class FinishedRun(UsageError):
     def __init__(self, run_id: str, call: str) -> None:
         super().__init__(f"run {run_id} is finished, so {call} was not recorded; start another with besom.init()")
         self.run_id = run_id
+
+
+class BlobRefused(BesomError):
+    """A blob that is not what its name says, or larger than its place takes."""
 
 
 class NotFound(BesomError):

@@ -30,7 +30,9 @@ __all__ = [
     "BatchBody",
     "Claim",
     "Event",
+    "FileSaved",
     "Metric",
+    "RunAlerted",
     "RunBeat",
     "RunEdited",
     "RunEnded",
@@ -296,6 +298,30 @@ class ArtifactLogged(Event):
     aliases: Annotated[tuple[str, ...], _FromJson] = ()
 
 
+class FileSaved(Event):
+    """`save()`: a file of a run, new or with other content."""
+
+    kind = "file"
+    run: str
+    name: str
+    """Its path in the run, with "/"."""
+    sha256: str
+    size: int
+
+
+class RunAlerted(Event):
+    """`alert()`: a message about a run."""
+
+    kind = "alert"
+    run: str
+    id: str
+    """Random, so that one that comes twice is known."""
+    title: str
+    text: str
+    level: str
+    """INFO, WARN or ERROR."""
+
+
 class RunBeat(Event):
     """A run outside a sweep went silent (`alive` 0) or came back (`alive` 1)."""
 
@@ -367,7 +393,7 @@ _KINDS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
         SweepCreated, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased, AttemptLost,
-        RunStarted, RunEnded, RunBeat, RunEdited, ArtifactLogged, Batch,
+        RunStarted, RunEnded, RunBeat, RunEdited, RunAlerted, ArtifactLogged, FileSaved, Batch,
     )
 }  # fmt: skip
 
@@ -396,10 +422,11 @@ def read_events(fields: dict[bytes, bytes]) -> list[Event]:
     if not isinstance(version, int) or not _is_known(version):
         raise Unreadable(_foreign(version))
     kind = fields.get(b"kind", b"").decode("utf-8", "replace")
-    values: dict[str, Any] = {}
-    for name, value in fields.items():
-        if name not in (b"kind", b"v", b"total"):
-            values[name.decode("utf-8", "replace")] = value if name == b"body" else value.decode("utf-8", "replace")
+    values: dict[str, Any] = {
+        name.decode("utf-8", "replace"): value if name == b"body" else value.decode("utf-8", "replace")
+        for name, value in fields.items()
+        if name not in _ENVELOPE
+    }
     try:
         if kind in _SEVERAL:
             return _SEVERAL[kind](values)
@@ -430,6 +457,7 @@ def _ends(values: dict[str, Any]) -> list[Event]:
     ]
 
 
+_ENVELOPE = frozenset({b"kind", b"v", b"total"})
 _SEVERAL: dict[str, Callable[[dict[str, Any]], list[Event]]] = {"claims": _claims, "ends": _ends}
 """Entries that tell of several trials (`lua/common.lua`)."""
 

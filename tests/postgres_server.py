@@ -26,14 +26,16 @@ def binaries() -> Path | None:
 
 
 class PostgresServer:
-    """One server without durability, which tests do not need; every store gets a schema of its own.
+    """One server; every store gets a schema of its own.
 
     Args:
         folder: Of its data and its socket; the path must be short.
+        durable: Whether a commit reaches the disk, with the memory that a server has by default; tests need neither.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self._folder = folder
+        self._durable = durable
         self._data = folder / "data"
         # The server refuses to run as root; the package makes this user.
         self._user = pwd.getpwnam("postgres").pw_name if os.getuid() == 0 else None
@@ -51,10 +53,10 @@ class PostgresServer:
             self._as_user([str(home / "initdb"), "-D", str(self._data), *setup]),
             check=True, capture_output=True, cwd="/", timeout=60,
         )  # fmt: skip
-        options = {
-            "listen_addresses": "", "unix_socket_directories": str(self._folder), "fsync": "off",
-            "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "16MB", "max_connections": "50",
-        }  # fmt: skip
+        options = {"listen_addresses": "", "unix_socket_directories": str(self._folder), "max_connections": "50"}
+        if not self._durable:
+            options |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
+            options["shared_buffers"] = "16MB"
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         self._process = subprocess.Popen(
             self._as_user([str(home / "postgres"), "-D", str(self._data), *flags]),

@@ -218,7 +218,7 @@ class Agent:
 
     def _command_trials(self, spec: SweepSpec) -> CommandTrials:
         prefixed = self._gpus.slots > 1
-        return CommandTrials(self.connection, spec, self._settings, self._signals, echo=self._echo, prefixed=prefixed)
+        return CommandTrials(self.connection, spec, self._settings, echo=self._echo, prefixed=prefixed)
 
     # ---- what comes from outside
 

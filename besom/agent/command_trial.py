@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
 import signal
 import subprocess
 import sys
@@ -22,7 +21,6 @@ from typing import IO, Any, Final
 from besom import launcher
 from besom.agent.command_line import command_line
 from besom.agent.function_trial import trial_directory
-from besom.agent.signals import Signals
 from besom.broker.connection import Connection, to_json
 from besom.broker.journal import Journal
 from besom.broker.ledger import Ending
@@ -30,10 +28,11 @@ from besom.disk import private_folder
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped, Unreachable
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings
+from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.flusher import flusher
 from besom.tracking.run import ERROR_LINES
 from besom.tracking.spool import WriterName, send_leftovers
-from besom.tracking.trial import TRIAL_FILE, Trial
+from besom.tracking.trial import TRIAL_FILE, Trial, goes_back
 from besom.tracking.writer import Writer
 
 __all__ = ["Child", "CommandTrials", "Why"]
@@ -58,7 +57,6 @@ class CommandTrials:
         connection: Redis.
         spec: The sweep.
         settings: Kill delay, directories.
-        signals: The agent's.
         echo: Whether the children's output is shown as well as kept.
         prefixed: Whether each line that is shown begins with its trial.
     """
@@ -68,7 +66,6 @@ class CommandTrials:
         connection: Connection,
         spec: SweepSpec,
         settings: Settings,
-        signals: Signals,
         *,
         echo: bool = True,
         prefixed: bool = False,
@@ -77,37 +74,7 @@ class CommandTrials:
         self._spec = spec
         self._settings = settings
         self._echo = echo
-        self._signals = signals
         self._prefixed = prefixed
-        self._child: Child | None = None  # of `run`
-
-    def run(self, claim: Claim) -> Ending | None:
-        """Execute the command and wait here for its end; None when the trial is to be handed back."""
-        child = self._child = self.start(claim)
-        try:
-            while not child.is_over():
-                if self._signals.handing_back.is_set():
-                    child.end(TrialPreempted)
-                with selectors.DefaultSelector() as selector:
-                    for fd in child.fds:
-                        selector.register(fd, selectors.EVENT_READ)
-                    readable = [key.fd for key, _ in selector.select(min(child.pause(), _KILLING_SECONDS))]
-                for fd in readable:
-                    child.read(fd)
-        finally:
-            self._child = None
-        return self.settle(child)
-
-    def interrupt(self, claim: Claim, why: Why) -> None:
-        """SIGTERM to the child's group that `run` waits for; after the kill delay SIGKILL."""
-        child = self._child
-        if child is not None and child.claim.token == claim.token:
-            child.end(why)
-
-    def close(self) -> None:
-        """Nothing to give back."""
-
-    # ---- one child, for who waits for several
 
     def start(self, claim: Claim, gpus: Sequence[str] = ()) -> Child:
         """Execute the command. From the thread that lives as long as the agent: children die with it.
@@ -140,9 +107,13 @@ class CommandTrials:
         try:
             directory = trial_directory(self._settings, claim.sweep, claim.number)
             send_leftovers(directory, Journal(self._connection), patience=patience, run=claim.run_id)
+            blobs_of(self._settings).send_leftovers()
         except Unreachable:
             pass  # the files stay, and the trial's next attempt sends them
-        return child.ending({writer.name.writer: batches} if batches else {})
+        ending = child.ending({writer.name.writer: batches} if batches else {})
+        if ending is not None and ending.state == "failed" and goes_back(directory, claim):
+            return None
+        return ending
 
     def _execute(self, claim: Claim, directory: Path, gpus: Sequence[str]) -> subprocess.Popen[bytes]:
         (directory / TRIAL_FILE).write_text(Trial(self._spec, claim, directory).to_json(), encoding="utf-8")

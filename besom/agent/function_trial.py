@@ -16,7 +16,7 @@ from besom.messages import Claim, SweepSpec
 from besom.settings import Settings
 from besom.tracking.active import active_run
 from besom.tracking.run import last_lines
-from besom.tracking.trial import Trial, set_trial
+from besom.tracking.trial import Trial, goes_back, set_trial
 
 __all__ = ["FunctionTrials", "trial_directory"]
 
@@ -102,7 +102,7 @@ class FunctionTrials:
             log.warning("trial %s failed:\n%s", trial.claim.run_id, error)
         self._signals.in_function = False
         self._finish_run(exit_code, error)
-        if not state:
+        if not state or (state == "failed" and goes_back(trial.directory, trial.claim)):
             return None
         if self._reason and state in ("finished", "stopped"):
             state, error = "stopped", self._reason

@@ -26,6 +26,10 @@ KEYS: dict[str, str] = {
     "journal": "journal",  # stream: what happened and is not in the store
     "journal_state": "journal:state",  # hash: id, total (bytes ever written), read (bytes), last_id (recorded)
     "writers": "writers:{}",  # hash of a run: "sent <writer>", "kept <writer>": last batch in the journal, in the store
+    # blobs on their way to the controller, where there is no other way
+    "parcels": "parcels",  # stream: pieces of blobs that nobody has taken yet
+    "parcel_state": "parcel:state",  # hash: total (bytes ever sent), read (bytes taken)
+    "parcel": "parcel:{}",  # string, for minutes: what became of a parcel
     # controller and service
     "controller": "controller",  # hash: holder, epoch, until (ms), info (json)
     "service": "service",  # hash: nonce, down (asked to end), active (ms of the last client)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from besom.broker.connection import Connection, to_json
+from besom.errors import Unreachable
 
-__all__ = ["Lead", "Leader", "read_leader"]
+__all__ = ["Lead", "Leader", "http_address", "read_leader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class Lead:
         self.epoch = 0
 
 
-def read_leader(connection: Connection) -> Leader:
-    """The controller of this namespace, alive or not."""
+def read_leader(connection: Connection, *, patience: float | None = None) -> Leader:
+    """The controller of this namespace, alive or not; `patience` seconds through an outage, if not the connection's."""
     client = connection.redis
 
     def read() -> Leader:
@@ -68,4 +69,12 @@ def read_leader(connection: Connection) -> Leader:
         alive = int(until or 0) > seconds * 1000 + micro // 1000
         return Leader(int(epoch or 0), alive, json.loads(info or "{}"))
 
-    return connection.call(read)
+    return connection.call(read, patience=patience)
+
+
+def http_address(connection: Connection | None) -> str:
+    """Of the controller's HTTP read API; '' when there is none, or nobody to ask."""
+    try:
+        return str(read_leader(connection, patience=0.0).info.get("http") or "") if connection is not None else ""
+    except Unreachable:
+        return ""

@@ -39,6 +39,7 @@ _HOMES: Final = {
     "runs": "archive",
     "export": "archive",
     "backup": "archive",
+    "gc": "garbage",
     "sync": "syncing",
 }
 """Command to the module that has it."""

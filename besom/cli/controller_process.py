@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
+from besom.broker.lead import read_leader
 from besom.broker.service import Service, connect
 from besom.cli.state import check_redis
 from besom.controller.loop import Controller
@@ -14,6 +15,7 @@ from besom.dashboard.server import HttpServer, read_host_port
 from besom.disk import write_private
 from besom.errors import BesomError, ConfigError, Unreachable
 from besom.settings import Settings
+from besom.tracking.blobs.ways import RESERVE_BYTES, kept_at
 from besom.tracking.store import Store
 
 __all__ = ["be_controller", "be_service"]
@@ -38,10 +40,10 @@ def be_controller(settings: Settings, http: str | None, say: Callable[[str], Non
     where = read_host_port(http) if http is not None else None
     with ExitStack() as stack:
 
-        def info_of(store: Store) -> dict[str, str]:
+        def info_of(store: Store, leads: Callable[[str], bool] = lambda _: True) -> dict[str, str]:
             if where is None:
                 return {}
-            server = HttpServer(store, *where)
+            server = HttpServer(store, kept_at(settings, reserve=RESERVE_BYTES), *where, leads=leads)
             stack.callback(server.stop)
             say(f"read API at {server.address}")
             return {"http": server.address, "token": server.token}
@@ -63,6 +65,7 @@ def be_controller(settings: Settings, http: str | None, say: Callable[[str], Non
         stack.callback(store.close)
         stop = threading.Event()
         stack.enter_context(stop_on_signals(stop))
-        worker = Controller(connection, store, settings, info_of(store))
+        info = info_of(store, lambda token: bool(read_leader(connection).info.get("token") == token))
+        worker = Controller(connection, store, settings, info)
         say(f"controller for {connection.shown}, store {store.url}; Ctrl-C ends it")
         worker.run(stop)

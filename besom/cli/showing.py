@@ -25,6 +25,7 @@ _FAILURES: Final = 5
 _SPARK_WIDTH: Final = 30
 _METRICS: Final = 30
 """Metrics that are drawn."""
+_ALERTS: Final = 10
 _TAIL: Final = 10
 """Lines of the console."""
 
@@ -37,6 +38,7 @@ def show_one(api: Api, name: str, *, as_json: bool) -> None:
     elif isinstance(found, ApiRun):
         _show_run(found, as_json=as_json)
         if not as_json:
+            _show_alerts(found)
             _show_metrics(api, found)
             _show_last_lines(api, found)
     else:
@@ -90,7 +92,16 @@ def _show_run(run: ApiRun, *, as_json: bool) -> None:
         "summary": {name: value for name, value in run.summary.items() if name != "_timestamp"},
     }
     if as_json:
-        print_json({**facts, "id": run.id, "sweep": run["sweep"] or None, "error": run.error, "metadata": run.metadata})
+        print_json(
+            {
+                **facts,
+                "id": run.id,
+                "sweep": run["sweep"] or None,
+                "error": run.error,
+                "alerts": run.alerts,
+                "metadata": run.metadata,
+            }
+        )
         return
     facts["started"] = moment(started)
     facts["ended"] = f"{moment(ended)}, after {duration(ended - started)}" if ended and started else None
@@ -99,6 +110,16 @@ def _show_run(run: ApiRun, *, as_json: bool) -> None:
         click.echo("\nerror")
         for line in run.error.splitlines()[-30:]:
             click.echo(f"  {clean(line)}")
+
+
+def _show_alerts(run: ApiRun) -> None:
+    """The last of them, with the beginning of what they say."""
+    alerts = run.alerts
+    if not alerts:
+        return
+    click.echo(f"\nalerts, the last {_ALERTS} of {len(alerts)}" if len(alerts) > _ALERTS else "\nalerts")
+    shown = [{**alert, "at": moment(alert["created"])} for alert in alerts[-_ALERTS:]]
+    print_table(shown, ["at", "level", "title", Column("text", show=_first_line)])
 
 
 def _show_metrics(api: Api, run: ApiRun) -> None:
@@ -262,6 +283,10 @@ def _yaml(params: dict[str, Any]) -> str:
     writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     writer.dump(params, text)
     return text.getvalue()
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "")
 
 
 def _last_line(error: str) -> str:

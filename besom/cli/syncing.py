@@ -21,14 +21,14 @@ def sync(folder: str) -> None:
 
     from besom.broker.journal import Journal
     from besom.cli.options import connection_for, settings_with
-    from besom.tracking.blobs import Blobs
+    from besom.tracking.blobs.ways import blobs_of
     from besom.tracking.syncing import sync as send
 
     settings = settings_with()
     connection = connection_for(settings, start=True)
     damaged = False
     try:
-        for one in send(Path(folder), Journal(connection), Blobs.of(settings), patience=10):
+        for one in send(Path(folder), Journal(connection), blobs_of(settings), patience=10):
             told = {"sent": f"sent, {one.batches} batches", "running": "still running; call again when it has ended"}
             click.echo(f"{one.run or one.folder}: {told.get(one.outcome, one.outcome)}")
             damaged = damaged or one.outcome == "damaged"

@@ -5,6 +5,7 @@ Libraries look for wandb by import, by `find_spec` and by its installed version;
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.abc import Loader
@@ -58,7 +59,12 @@ class Finder:
 
 
 def install() -> Finder:
-    """Make the stand-in importable; once is enough."""
+    """Make the stand-in importable; once is enough.
+
+    Libraries choose a run's project by WANDB_PROJECT and a default of their own, so BESOM_PROJECT must stand there too.
+    """
+    if project := os.environ.get("BESOM_PROJECT"):
+        os.environ.setdefault("WANDB_PROJECT", project)
     for finder in sys.meta_path:
         if isinstance(finder, Finder):
             return finder

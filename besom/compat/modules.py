@@ -1,4 +1,5 @@
-"""What the modules of the stand-in hold: besom's own names where it has them, else those of `calls.py`.
+"""What the modules of the stand-in hold: besom's own names where it has them, else those of `calls.py`, else the
+methods of the active run.
 
 A name of wandb that besom does not have is there all the same, and says so when it is called. Everything is looked up
 when it is used: `import wandb` costs nothing, and `wandb.run`, `config` and `summary` are those of the active run.
@@ -7,7 +8,7 @@ when it is used: `import wandb` costs nothing, and `wandb.run`, `config` and `su
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Final
 
@@ -25,8 +26,27 @@ _NEW_ID: Final = ("besom.tracking.new_run", "new_id")
 
 _OTHERWISE: Final = ("agent", "finish", "init", "join", "sweep")
 """Calls whose arguments wandb orders or names in another way."""
-_ADDED: Final = ("Settings", "login", "require", "setup", "teardown", "termerror", "termlog", "termwarn")
+_ADDED: Final = ("require",)
 """What is taken from `calls.py` unless besom has it."""
+
+_KERAS: Final = {
+    "WandbEvalCallback": ("besom.integration.keras", "EvalCallback"),
+    "WandbMetricsLogger": ("besom.integration.keras", "MetricsLogger"),
+    "WandbModelCheckpoint": ("besom.integration.keras", "ModelCheckpoint"),
+}
+_LIGHTGBM: Final = {
+    "log_summary": ("besom.integration.lightgbm", "log_summary"),
+    "wandb_callback": ("besom.integration.lightgbm", "callback"),
+}
+_XGBOOST: Final = {"WandbCallback": ("besom.integration.xgboost", "Callback")}
+_SKLEARN: Final = {
+    f"plot_{chart}": ("besom.integration.sklearn", f"plot_{chart}")
+    for chart in (
+        "calibration_curve", "class_proportions", "classifier", "clusterer", "confusion_matrix", "elbow_curve",
+        "feature_importances", "learning_curve", "outlier_candidates", "precision_recall", "regressor", "residuals",
+        "roc", "silhouette", "summary_metrics",
+    )
+}  # fmt: skip
 
 MODULES: Final[Mapping[str, Mapping[str, Home]]] = {
     "wandb": {"Error": (_ERRORS, "BesomError"), **{name: (_CALLS, name) for name in _OTHERWISE}},
@@ -37,13 +57,22 @@ MODULES: Final[Mapping[str, Mapping[str, Home]]] = {
         "Error": (_ERRORS, "BesomError"),
         "UsageError": (_ERRORS, "UsageError"),
     },
+    "wandb.integration": {},
+    "wandb.integration.keras": _KERAS,
+    "wandb.integration.lightgbm": _LIGHTGBM,
+    "wandb.integration.sklearn": _SKLEARN,
+    "wandb.integration.xgboost": _XGBOOST,
+    "wandb.keras": _KERAS,
+    "wandb.lightgbm": _LIGHTGBM,
     "wandb.sdk": {},
     "wandb.sdk.lib": {"RunDisabled": (_CALLS, "RunDisabled")},
     "wandb.sdk.lib.config_util": {"ConfigError": (_ERRORS, "ConfigError")},
     "wandb.sdk.lib.runid": {"generate_id": _NEW_ID},
     "wandb.sdk.wandb_run": {"Run": _RUN},
+    "wandb.sklearn": _SKLEARN,
     "wandb.util": {"generate_id": _NEW_ID, "json_dumps_safer": (_CALLS, "json_dumps_safer")},
     "wandb.wandb_run": {"Run": _RUN},
+    "wandb.xgboost": _XGBOOST,
 }
 """Each module and what it has of its own: name to module and attribute."""
 
@@ -89,8 +118,21 @@ def _public(name: str) -> Any:
     if name in _ADDED:
         return getattr(importlib.import_module(_CALLS), name)
     if name in _WANDB_NAMES:
-        return _Missing(name, (), {})
+        return _of_active_run(name) if hasattr(besom.Run, name) else _Missing(name, (), {})
     raise AttributeError(f"module 'wandb', which besom stands in for, has no attribute {name!r}")
+
+
+def _of_active_run(name: str) -> Callable[..., Any]:
+    def call(*arguments: Any, **named: Any) -> Any:
+        if besom.run is None:
+            from besom.errors import UsageError
+
+            raise UsageError(f"call wandb.init() before wandb.{name}()")
+        return getattr(besom.run, name)(*arguments, **named)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"`Run.{name}` of the active run."
+    return call
 
 
 class _Missing(type):

@@ -23,6 +23,7 @@ from besom.broker.connection import Connection
 from besom.broker.journal import Entry, Journal
 from besom.broker.lead import Lead
 from besom.broker.ledger import Ledger, Retry
+from besom.broker.parcels import Parcels
 from besom.broker.turns import Turns
 from besom.controller.owed import Owed
 from besom.controller.planner import Planner
@@ -34,6 +35,7 @@ from besom.failpoint import failpoint
 from besom.messages import Batch, Event, Unreadable, read_events, run_id_of
 from besom.settings import Settings
 from besom.strategies import Params
+from besom.tracking.blobs.ways import RESERVE_BYTES, kept_at, published
 from besom.tracking.outcomes import (
     Outcome,
     RunClosed,
@@ -46,6 +48,7 @@ from besom.tracking.outcomes import (
     TrialTaken,
 )
 from besom.tracking.reader import last_id
+from besom.tracking.receiver import Receiver
 from besom.tracking.recorder import Recorder
 from besom.tracking.store import Store, get_meta, set_meta
 
@@ -92,8 +95,15 @@ class Controller:
         self.recorder = Recorder()
         self.plans: dict[str, SweepPlan] = {}
         self.slots = Slots(self.ledger, Turns(connection))
-        published = {"host": socket.gethostname(), "pid": os.getpid(), "store": store.url, "store_id": store.id}
-        self._lead = Lead(connection, settings.controller_lease_seconds, {**published, **(info or {})})
+        place = kept_at(settings, reserve=RESERVE_BYTES)
+        try:
+            place.claim(store.id)
+        except (BesomError, OSError) as error:
+            log.warning("%s; media and artifacts have no place until that is mended", error)
+        self._parcels = Parcels(_reading(connection))
+        self.receiver = Receiver(self._parcels, place)
+        told = {"host": socket.gethostname(), "pid": os.getpid(), "store": store.url, "store_id": store.id}
+        self._lead = Lead(connection, settings.controller_lease_seconds, {**told, **published(place), **(info or {})})
         self._reader = Journal(_reading(connection))
         self._clock = clock
         self._last = "0-0"
@@ -106,6 +116,10 @@ class Controller:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; what fails is logged and tried again, the rest goes on."""
+        ended = threading.Event()
+        arguments = (ended, lambda: self._epoch)
+        receiving = threading.Thread(target=self.receiver.run, args=arguments, name="besom-receiver", daemon=True)
+        receiving.start()
         while not stop.is_set():
             try:
                 self.step()
@@ -122,12 +136,15 @@ class Controller:
                 self._epoch = 0
                 self._careful = _READ_COUNT
                 stop.wait(0.5)
+        ended.set()
+        receiving.join(5)
         self.close()
 
     def close(self) -> None:
         """Give up the lease and end the planner."""
         self.planner.close()
         self._reader.connection.redis.close()
+        self._parcels.connection.redis.close()
         if self._lead.epoch:
             try:
                 self._lead.leave()

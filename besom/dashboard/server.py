@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import socket
 import threading
+from collections.abc import Callable
 from typing import Final
 
 import uvicorn
 
 from besom.dashboard.app import make_app
 from besom.errors import ConfigError, Unreachable
+from besom.tracking.blobs.place import Place
 from besom.tracking.store import Store
 
 __all__ = ["HttpServer", "read_host_port"]
@@ -23,14 +25,18 @@ class HttpServer:
 
     Args:
         store: What it serves.
+        blobs: Where files are, and where those go that are sent here.
         host: Where to bind.
         port: 0 for any free one.
+        leads: Whether the controller with this token works; what is sent to one that stands by would be lost.
 
     Raises:
         Unreachable: the address cannot be bound.
     """
 
-    def __init__(self, store: Store, host: str, port: int) -> None:
+    def __init__(
+        self, store: Store, blobs: Place, host: str, port: int, *, leads: Callable[[str], bool] = lambda _: True
+    ) -> None:
         self.token = secrets.token_urlsafe(32)
         try:
             self._socket = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -41,7 +47,10 @@ class HttpServer:
         self.address = f"http://[{name}]:{bound}" if ":" in name else f"http://{name}:{bound}"
         hosts = ["localhost", "127.0.0.1", "[::1]", socket.gethostname(), socket.getfqdn(), name, f"[{name}]"]
         config = uvicorn.Config(
-            make_app(store, self.token, hosts), log_config=None, log_level="warning", lifespan="off"
+            make_app(store, blobs, self.token, hosts, lambda: leads(self.token)),
+            log_config=None,
+            log_level="warning",
+            lifespan="off",
         )
         self._server = uvicorn.Server(config)
         # A thread other than the main one: uvicorn then leaves the signal handlers alone.

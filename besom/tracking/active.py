@@ -1,19 +1,45 @@
-"""The active run, and what hangs on it: `besom.log`, `besom.finish`, `besom.define_metric`.
+"""The active run, and what hangs on it: `besom.log`, `besom.finish`, `besom.watch` and others.
 
 It is this context's run, else the last one of the process that still runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import inspect
+import os
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 from besom.errors import UsageError
-from besom.tracking.metrics import Metric
+from besom.tracking import restoring
 from besom.tracking.run import Run
 
-__all__ = ["active_run", "define_metric", "finish", "forget", "log_row", "make_active", "needed_run", "runs_in_process"]
+__all__ = [
+    "active_run",
+    "alert",
+    "define_metric",
+    "finish",
+    "forget",
+    "join",
+    "log",
+    "log_artifact",
+    "log_model",
+    "make_active",
+    "mark_preempting",
+    "needed_run",
+    "restore",
+    "runs_in_process",
+    "save",
+    "unwatch",
+    "use_artifact",
+    "use_model",
+    "watch",
+]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 _in_context: ContextVar[Run | None] = ContextVar("besom_run", default=None)
 _in_process: list[Run] = []
@@ -52,30 +78,57 @@ def needed_run(call: str) -> Run:
     """
     run = active_run()
     if run is None:
-        raise UsageError(f"call besom.init() before {call}")
+        raise UsageError(f"You must call besom.init() before {call}")
     return run
 
 
-def log_row(data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
-    """`besom.log`: log to the active run.
-
-    Raises:
-        UsageError: there is none.
-    """
-    needed_run("besom.log()").log(data, step=step, commit=commit)
-
-
-def define_metric(name: str, *arguments: Any, **named: Any) -> Metric:
-    """`besom.define_metric`: as `run.define_metric` of the active run.
-
-    Raises:
-        UsageError: there is none.
-    """
-    return needed_run("besom.define_metric()").define_metric(name, *arguments, **named)
-
-
 def finish(exit_code: int | None = None) -> None:
-    """`besom.finish`: end the active run, if there is one."""
+    """End the active run, if there is one; exit code 0 is finished, any other failed."""
     run = active_run()
     if run is not None:
         run.finish(exit_code)
+
+
+join = finish
+"""As older scripts call it."""
+
+
+def _of_active_run(method: Callable[Concatenate[Run, _P], _R]) -> Callable[_P, _R]:
+    """The method as a function that calls it on the active run, and says so when there is none."""
+    name, shown = method.__name__, f"besom.{method.__name__}()"
+
+    @functools.wraps(method)
+    def call(*arguments: _P.args, **named: _P.kwargs) -> _R:
+        held: Any = getattr(needed_run(shown), name)
+        result: _R = held(*arguments, **named)
+        return result
+
+    signature = inspect.signature(method)
+    call.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
+    return call
+
+
+def restore(
+    name: str, run_path: str | None = None, replace: bool = False, root: str | os.PathLike[str] | None = None
+) -> IO[str]:
+    """As `run.restore` of the active run; with a `run_path` none need be active.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    if run_path is not None and active_run() is None:
+        return restoring.restore(name, run_path, replace, root or ".")
+    return needed_run("besom.restore() without run_path").restore(name, run_path, replace, root)
+
+
+alert = _of_active_run(Run.alert)
+define_metric = _of_active_run(Run.define_metric)
+log = _of_active_run(Run.log)
+log_artifact = _of_active_run(Run.log_artifact)
+log_model = _of_active_run(Run.log_model)
+mark_preempting = _of_active_run(Run.mark_preempting)
+save = _of_active_run(Run.save)
+unwatch = _of_active_run(Run.unwatch)
+use_artifact = _of_active_run(Run.use_artifact)
+use_model = _of_active_run(Run.use_model)
+watch = _of_active_run(Run.watch)

@@ -19,7 +19,7 @@ from sqlalchemy import make_url
 from besom.broker.connection import Connection
 from besom.broker.find import Address, read_address
 from besom.broker.journal import Journal, entry_order
-from besom.broker.lead import read_leader
+from besom.broker.lead import http_address, read_leader
 from besom.broker.service import Service, connect
 from besom.errors import NotFound, Unreachable, UsageError
 from besom.messages import Event
@@ -27,7 +27,11 @@ from besom.settings import Settings, read_settings
 from besom.tracking.api_run import ApiRun
 from besom.tracking.api_sweep import ApiSweep
 from besom.tracking.artifacts import Artifact, find_artifact
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.over_http import HttpPlace
+from besom.tracking.blobs.ways import blobs_of, kept_at
 from besom.tracking.filters import Filter, plain_filters, read_order
+from besom.tracking.http import HttpClient
 from besom.tracking.run_list import Runs
 from besom.tracking.source import HttpSource, LocalSource, Source
 from besom.tracking.store import Store
@@ -69,10 +73,14 @@ class Api:
         base = given.get("base_url")
         self._connection = None if base else _reachable(self._settings)
         if base:
-            self._source: Source = HttpSource(base, api_key or "", timeout or _TIMEOUT)
+            client = HttpClient(base, api_key or "", timeout or _TIMEOUT)
+            self._source: Source = HttpSource(client)
+            self.blobs = Blobs(HttpPlace(base, api_key or ""))
+            """Files of runs and artifacts."""
         else:
             self._source = _source(self._settings, self._connection, timeout or _TIMEOUT)
-        self.address = base or _http_address(self._connection)
+            self.blobs = blobs_of(self._settings) if self._connection else Blobs(kept_at(self._settings))
+        self.address = base or http_address(self._connection)
         """Of the HTTP read API; empty without one."""
         self._patience = _WAIT_SECONDS
 
@@ -151,7 +159,7 @@ class Api:
             NotFound: there is none.
             UsageError: it is of another type.
         """
-        return find_artifact(self, name, type, self._settings)
+        return find_artifact(self, name, type)
 
     def ask(self, query: str, **arguments: Any) -> Any:
         """One of `source.QUERIES`, after what was written before has arrived."""
@@ -174,6 +182,11 @@ class Api:
     def connected(self) -> bool:
         """Whether Redis is there; without it nothing new arrives."""
         return self._connection is not None
+
+    def caught_up(self) -> bool:
+        """Whether the recorder has passed the journal's end, after waiting a few seconds for that."""
+        self._wait_for_recorder()
+        return self._connection is not None and bool(self._patience)
 
     def close(self) -> None:
         """Let go of store and connection."""
@@ -234,13 +247,6 @@ def _checked(overrides: Mapping[str, Any] | None) -> dict[str, str]:
     return given
 
 
-def _http_address(connection: Connection | None) -> str:
-    try:
-        return str(read_leader(connection).info.get("http") or "") if connection is not None else ""
-    except Unreachable:
-        return ""
-
-
 def _source(settings: Settings, connection: Connection | None, timeout: float) -> Source:
     if settings.store is not None or connection is None or settings.redis_url is None:
         return LocalSource(Store.open(settings.store_url, create=False))
@@ -250,7 +256,7 @@ def _source(settings: Settings, connection: Connection | None, timeout: float) -
         if path.exists():
             return LocalSource(Store.open(f"sqlite:///{path}", create=False))
     if info.get("http"):
-        return HttpSource(info["http"], info.get("token", ""), timeout)
+        return HttpSource(HttpClient(info["http"], info.get("token", ""), timeout))
     raise Unreachable(
         f"the store of the controller at {connection.shown} is not on this machine; "
         "start that controller with --http HOST:PORT, or set BESOM_STORE to a store that this machine can open"

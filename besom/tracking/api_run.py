@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Protocol
-from urllib.parse import quote
 
 import msgpack
 
 from besom.errors import NotFound, UsageError
 from besom.messages import Event, RunEdited, SweepRemoved
+from besom.tracking.api_file import RunFile
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.links import run_link
+from besom.tracking.times import moment_of
 from besom.tracking.values import plain
 
-__all__ = ["ApiRun", "ApiSummary", "Door", "moment_of"]
+__all__ = ["ApiRun", "ApiSummary", "Door"]
 
 _EDITED = ("name", "notes", "tags", "group", "job_type")
 
@@ -24,6 +27,8 @@ class Door(Protocol):
 
     address: str
     """Of the HTTP read API; empty without one."""
+    blobs: Blobs
+    """Files of runs and artifacts."""
 
     def ask(self, query: str, **arguments: Any) -> Any:
         """One of `source.QUERIES`."""
@@ -112,7 +117,7 @@ class ApiRun:
     @property
     def url(self) -> str | None:
         """Where the controller's HTTP read API has it; None when no controller serves one."""
-        return f"{self._door.address}/api/run?run_id={quote(json.dumps(self.id))}" if self._door.address else None
+        return run_link(self._door.address, self.id)
 
     @property
     def summary(self) -> ApiSummary:
@@ -238,9 +243,42 @@ class ApiRun:
             yield from (row for row in self._timed(page) if wanted is None or all(key in row for key in wanted))
             min_step = page[-1]["_step"] + 1
 
+    def files(
+        self, names: Sequence[str] | None = None, per_page: int = 50, pattern: str | None = None
+    ) -> list[RunFile]:
+        """What it saved, and the media it logged, by name.
+
+        Args:
+            names: Only these.
+            per_page: In W&B, how many are asked for at once; here all come in one answer.
+            pattern: Only names like this, with % for anything, as in W&B.
+        """
+        wanted = re.compile(".*".join(map(re.escape, pattern.split("%")))) if pattern else None
+        found = [RunFile(row, self._door.blobs) for row in self._door.ask("files", run=self.id)]
+        return [
+            file
+            for file in found
+            if (names is None or file.name in names) and (wanted is None or wanted.fullmatch(file.name))
+        ]
+
+    def file(self, name: str) -> RunFile:
+        """The file of this name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        for found in self.files([name]):
+            return found
+        raise NotFound("file", name, f"run {self.path}")
+
     def console(self, after: int = 0) -> list[tuple[str, float, str]]:
         """(stream, seconds, line) of what it printed, without the first `after`."""
         return [tuple(line) for line in self._door.ask("console", run_id=self.id, after=after)]
+
+    @property
+    def alerts(self) -> list[dict[str, Any]]:
+        """What `run.alert()` told, oldest first: title, text, level, created (seconds since the epoch)."""
+        return list(self._door.ask("alerts", run_id=self.id))
 
     def _timed(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         started = self._row["created"] or 0.0
@@ -255,11 +293,6 @@ class ApiRun:
     def _keep_summary(self, values: Mapping[str, Any]) -> None:
         self._summary = ApiSummary(self, values)
         self._written_summary = json.loads(json.dumps(values))
-
-
-def moment_of(seconds: float | None) -> str | None:
-    """Seconds since the epoch as ISO 8601 in UTC, as W&B writes it."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _news(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from besom.tracking.api_run import ApiRun, Door
 from besom.tracking.filters import read_order
+from besom.tracking.links import sweep_link
 from besom.tracking.run_list import Runs
 
 __all__ = ["ApiSweep"]
@@ -40,7 +39,7 @@ class ApiSweep:
     @property
     def url(self) -> str | None:
         """Where the controller's HTTP read API has it; None when no controller serves one."""
-        return f"{self._door.address}/api/sweep?sweep_id={quote(json.dumps(self.id))}" if self._door.address else None
+        return sweep_link(self._door.address, self.id)
 
     @property
     def metric(self) -> dict[str, str] | None:

@@ -9,35 +9,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select
 
-from besom.tracking.history import LEVELS, read_pieces
+from besom.tracking.history import LEVELS
+from besom.tracking.packing import shorten_steps
+from besom.tracking.parts import read_pieces
 from besom.tracking.points import (
-    OVERVIEW_POINTS,
     Array,
-    Piece,
     Points,
     buckets,
     extend_overview,
-    join,
+    open_pieces,
     pack_buckets,
+    pack_piece,
     to_piece,
     unpack_buckets,
 )
-from besom.tracking.rows import Row, pieces_of, save
+from besom.tracking.rows import Row, add_rows, pieces_of, save
 from besom.tracking.schema import chunks, levels, overview, series, tail
 
 __all__ = ["CHUNK_POINTS", "Appender", "Column"]
 
 CHUNK_POINTS = 1000
 _TAIL_PIECES = 32
+_WORTH_OVERVIEW = 2 * CHUNK_POINTS
+"""Points up to which reading them takes no longer than reading an overview would."""
+_WORTH_PACKING = 100
+"""Points from which on a chunk is smaller when it is packed."""
 _SERIES_KEPT = 100_000
 
 Column = tuple[str, bytes, bytes]
 """Kind, steps and values of one key, as blobs."""
 _Attempt = tuple[str, int]
+_View = tuple[int, Array | None]
+"""How many points an overview covers, and its buckets."""
 
 
 @dataclass(slots=True)
@@ -56,8 +64,8 @@ class Appender:
     def __init__(self) -> None:
         self._open: dict[_Attempt, dict[str, _Open]] = {}
         self._next_id: int | None = None
-        self._new: list[Row] = []
-        self._tail: list[Row] = []
+        self._new: list[tuple[Any, ...]] = []
+        self._tail: list[tuple[Any, ...]] = []
         self._full: dict[int, _Open] = {}
 
     def forget(self) -> None:
@@ -80,15 +88,18 @@ class Appender:
     def add(self, run: str, attempt: int, columns: Mapping[str, Column]) -> None:
         """Append one batch's columns."""
         known = self._open[run, attempt]
+        before = kept = b""
         for key, (kind, steps, values) in columns.items():
             one = known.get(key)
             if one is None:
                 assert self._next_id is not None
                 one = known[key] = _Open(self._next_id)
                 self._next_id += 1
-                self._new.append({"id": one.id, "run": run, "attempt": attempt, "key": key})
+                self._new.append((one.id, run, attempt, key))
             count = len(steps) // 8
-            self._tail.append(_row(one.id, Piece(one.count, count, kind, steps, values)))
+            if steps != before:  # of one batch's columns most have the same
+                before, kept = steps, shorten_steps(steps)
+            self._tail.append((one.id, one.count, count, kind, kept, values))
             one.count += count
             one.tail += count
             one.pieces += 1
@@ -97,10 +108,8 @@ class Appender:
 
     def flush(self, conn: Connection) -> None:
         """Write what was added and seal what is full."""
-        if self._new:
-            conn.execute(insert(series), self._new)
-        if self._tail:
-            conn.execute(insert(tail), self._tail)
+        add_rows(conn, series, self._new)
+        add_rows(conn, tail, self._tail)
         self._settle(conn, list(self._full.values()), final=False)
         self._new, self._tail, self._full = [], [], {}
 
@@ -108,7 +117,9 @@ class Appender:
         """Seal the tails and complete the overviews of attempts that are over; call it after `flush`."""
         self.fetch(conn, attempts)
         ended = [one for attempt in attempts for one in self._open[attempt].values()]
-        self._settle(conn, [one for one in ended if one.pieces > 1 or one.count > OVERVIEW_POINTS], final=True)
+        self._settle(
+            conn, [one for one in ended if one.pieces > 1 or (one.pieces and one.count > _WORTH_OVERVIEW)], final=True
+        )
 
     def trim(self) -> None:
         """Keep the memory bounded; call it after `flush`."""
@@ -131,67 +142,72 @@ class _Sealing:
 
     def __init__(self, conn: Connection, due: list[_Open]) -> None:
         self._conn, self._due, self._ids = conn, due, [one.id for one in due]
-        self._rows: dict[str, list[Row]] = defaultdict(list)
+        self._rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        self._overviews: list[Row] = []
         self._gone: list[int] = []
 
     def run(self, *, final: bool) -> None:
         pieces = read_pieces(self._conn, tail, self._ids)
-        held = self._conn.execute(select(overview).where(overview.c.series.in_(self._ids)))
-        views = {number: (count, unpack_buckets(blob)) for number, count, blob in held}
+        ripe = [one for one in self._due if final or one.tail >= CHUNK_POINTS]
+        views = self._views_of([one for one in ripe if one.count > _WORTH_OVERVIEW])
         for one in self._due:
-            own = pieces.get(one.id, [])
-            if own:
-                self._series(one, own, views.get(one.id), final=final)
+            own = pieces.get(one.id)
+            if not own:
+                continue
+            points, start = open_pieces(own), own[0].position
+            self._gone.append(one.id)
+            if final or one.tail >= CHUNK_POINTS:
+                self._seal(one, start, points)
+                if one.id in views:
+                    self._extend(one, start, points, views[one.id])
+            else:
+                self._rows["tail"].append((one.id, *astuple(to_piece(start, points))))
+                one.pieces = 1
         self._write()
 
-    def _series(self, one: _Open, own: list[Piece], view: tuple[int, Array] | None, *, final: bool) -> None:
-        points, start = join([piece.points() for piece in own]), own[0].position
-        sealed = len(points) >= CHUNK_POINTS
-        if sealed or len(own) > 1:
-            self._gone.append(one.id)
-            if sealed or final:
-                for at in range(0, max(1, len(points) // CHUNK_POINTS) * CHUNK_POINTS, CHUNK_POINTS):
-                    rest = len(points) - at
-                    part = points[at : at + CHUNK_POINTS] if rest >= 2 * CHUNK_POINTS else points[at:]
-                    self._chunk(one.id, start + at, part)
-                one.tail = one.pieces = 0
-            else:
-                self._rows["tail"].append(_row(one.id, to_piece(start, points)))
-                one.pieces = 1
-        covered, old = view or (0, None)
-        if (sealed or final) and one.count > max(OVERVIEW_POINTS, covered):
-            grown = extend_overview(old, covered, points[max(0, covered - start) :])
-            self._rows["overview"].append({"series": one.id, "count": one.count, "blob": pack_buckets(grown)})
+    def _views_of(self, long: list[_Open]) -> dict[int, _View]:
+        """The overviews of long series; a new one begins with the chunks that are there."""
+        ids = [one.id for one in long]
+        held = self._conn.execute(select(overview).where(overview.c.series.in_(ids)))
+        views: dict[int, _View] = {number: (count, unpack_buckets(blob)) for number, count, blob in held}
+        earlier = read_pieces(self._conn, chunks, [number for number in ids if number not in views])
+        for number in ids:
+            if number not in views:
+                points = open_pieces(earlier.get(number, []))
+                views[number] = (len(points), extend_overview(None, 0, points) if len(points) else None)
+        return views
+
+    def _seal(self, one: _Open, start: int, points: Points) -> None:
+        """Make chunks of at least 1000 points each, where there are so many."""
+        for at in range(0, max(1, len(points) // CHUNK_POINTS) * CHUNK_POINTS, CHUNK_POINTS):
+            rest = len(points) - at
+            part = points[at : at + CHUNK_POINTS] if rest >= 2 * CHUNK_POINTS else points[at:]
+            self._chunk(one.id, start + at, part)
+        one.tail = one.pieces = 0
+
+    def _extend(self, one: _Open, start: int, points: Points, view: _View) -> None:
+        covered, old = view
+        grown = extend_overview(old, covered, points[max(0, covered - start) :]) if one.count > covered else old
+        if grown is not None:
+            self._overviews.append({"series": one.id, "count": one.count, "blob": pack_buckets(grown)})
 
     def _chunk(self, series_id: int, start: int, points: Points) -> None:
         steps = points.steps
-        row = _row(series_id, to_piece(start, points))
-        row.update(first_step=int(steps.min()), last_step=int(steps.max()))
-        self._rows["chunks"].append(row)
+        piece = pack_piece(start, points) if len(points) >= _WORTH_PACKING else to_piece(start, points)
+        first, last = int(steps.min()), int(steps.max())
+        self._rows["chunks"].append((series_id, start, first, last, piece.count, piece.kind, piece.steps, piece.values))
         if start or len(points) >= CHUNK_POINTS:  # a short series is read whole, it needs no levels
             numbers = points.numbers()
             for level in LEVELS:
                 blob = pack_buckets(buckets(steps, numbers, level))
-                self._rows["levels"].append({"series": series_id, "level": level, "position": start, "blob": blob})
+                self._rows["levels"].append((series_id, level, start, blob))
 
     def _write(self) -> None:
         if self._gone:
             self._conn.execute(delete(tail).where(tail.c.series.in_(self._gone)))
         for table in (tail, chunks, levels):
-            if self._rows[table.name]:
-                self._conn.execute(insert(table), self._rows[table.name])
-        save(self._conn, overview, self._rows["overview"])
-
-
-def _row(series_id: int, piece: Piece) -> Row:
-    return {
-        "series": series_id,
-        "position": piece.position,
-        "count": piece.count,
-        "kind": piece.kind,
-        "steps": piece.steps,
-        "values": piece.values,
-    }
+            add_rows(self._conn, table, self._rows[table.name])
+        save(self._conn, overview, self._overviews)
 
 
 def _count(conn: Connection, found: dict[int, _Open]) -> None:

@@ -21,6 +21,8 @@ from besom.messages import (
     Batch,
     BatchBody,
     Event,
+    FileSaved,
+    RunAlerted,
     RunBeat,
     RunEdited,
     RunEnded,
@@ -37,6 +39,7 @@ from besom.messages import (
     Unreadable,
     run_id_of,
 )
+from besom.tracking.alert_rows import record_alert
 from besom.tracking.artifact_rows import record_artifact
 from besom.tracking.batches import Damaged, Opened, open_batch
 from besom.tracking.memory import Memory, editor_of, home_of
@@ -63,7 +66,7 @@ from besom.tracking.outcomes import (
 )
 from besom.tracking.removal import remove_runs, remove_sweep, runs_of_sweep
 from besom.tracking.rows import Row, save
-from besom.tracking.schema import rejected
+from besom.tracking.schema import files, rejected
 
 __all__ = ["Applying", "Progress", "move_sweep", "reject"]
 
@@ -118,7 +121,9 @@ class Applying:
             RunEnded: self._run_ended,
             RunBeat: self._run_beat,
             RunEdited: self._run_edited,
+            RunAlerted: self._alerted,
             ArtifactLogged: self._artifact_logged,
+            FileSaved: self._file_saved,
             Batch: self._batch,
         }
 
@@ -149,8 +154,7 @@ class Applying:
         conn, memory = self._conn, self._memory
         memory.flush(conn)
         gone = runs_of_sweep(conn, event.sweep) if event.sweep else {event.run}
-        remove_runs(conn, gone)
-        memory.drop_runs(gone)
+        memory.drop_runs(gone, remove_runs(conn, gone))
         if event.sweep:
             remove_sweep(conn, event.sweep)
             memory.drop_sweep(event.sweep)
@@ -276,7 +280,7 @@ class Applying:
         except (Unreadable, TypeError, ValueError) as error:
             reject(self._conn, self._entry, str(error), event)
             return
-        self._memory.keep_texts(self._conn, told)
+        self._memory.keep_texts(self._conn, event.run, told)
         if old is None:
             self._memory.runs.put(new)
         elif not event.sweep and self._is_resumed(old):
@@ -357,8 +361,18 @@ class Applying:
         memory.batches.add_last(event.run, memory.newest_attempt(event.run), values)
         memory.writers.put({"id": editor_of(event.run), "run": event.run, "attempt": 0, "seq": number})
 
+    def _alerted(self, event: RunAlerted) -> None:
+        if not self._is_gone(event.run):
+            record_alert(self._conn, event, self._at)
+
     def _artifact_logged(self, event: ArtifactLogged) -> None:
-        record_artifact(self._conn, event, self._entry, self._at)
+        if not self._is_gone(event.run):
+            record_artifact(self._conn, event, self._entry, self._at)
+
+    def _file_saved(self, event: FileSaved) -> None:
+        if not self._is_gone(event.run):
+            row = {"run": event.run, "name": event.name.replace("\0", ""), "sha256": event.sha256, "size": event.size}
+            save(self._conn, files, [{**row, "updated": self._at}])
 
     # ---- batches
 

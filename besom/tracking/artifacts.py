@@ -19,11 +19,14 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlparse
 
-from besom.errors import FinishedRun, NotFound, Unreachable, UsageError
+from besom.errors import BesomError, FinishedRun, NotFound, Unreachable, UsageError
 from besom.messages import ArtifactLogged
-from besom.settings import Settings, read_settings
-from besom.tracking.blobs import Blobs, sha256_of
-from besom.tracking.media.media import Media, to_json
+from besom.settings import read_settings
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.place import sha256_of
+from besom.tracking.blobs.ways import blobs_of
+from besom.tracking.media.media import Media, files_in, to_json
+from besom.tracking.paths import inside
 from besom.tracking.values import plain, utf8
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _ALIAS: Final = re.compile(r"[^/:\s\x00-\x1f]{1,128}")
 _VERSION: Final = re.compile(r"v\d+")
 _FORMAT: Final = 1
+_WAIT_SECONDS: Final = 60.0
 METADATA_LIMIT: Final = 1_000_000
 """Characters of an artifact's metadata as JSON."""
 
@@ -80,7 +84,7 @@ class Artifact:
         self.type, self.description = type, description or ""
         self.metadata: dict[str, Any] = plain(dict(metadata or {}), "metadata")
         """Plain values; may be changed until it is logged."""
-        self.blobs = Blobs.of(read_settings())
+        self.blobs = blobs_of(read_settings())
         """Where its files are."""
         self.aliases: list[str] = []
         self.entity = self.project = ""
@@ -175,7 +179,7 @@ class Artifact:
             raise ValueError(f"{text!r} is no reference; write a URI such as s3://bucket/key or file:///path")
         name = name or PurePosixPath(unquote(parsed.path)).name
         if parsed.scheme != "file":
-            return [self._enter(ArtifactEntry(_inside(name), "", 0, text))]
+            return [self._enter(ArtifactEntry(inside(name), "", 0, text))]
         root = Path(unquote(parsed.path))
         if not root.exists():
             raise ValueError(f"{root} does not exist")
@@ -183,7 +187,7 @@ class Artifact:
         entered = []
         for path in found:
             inner = name if path == root else f"{name}/{path.relative_to(root).as_posix()}"
-            entered.append(self._enter(ArtifactEntry(_inside(inner), *sha256_of(path), path.absolute().as_uri())))
+            entered.append(self._enter(ArtifactEntry(inside(inner), *sha256_of(path), path.absolute().as_uri())))
         return entered
 
     @contextmanager
@@ -193,7 +197,7 @@ class Artifact:
         Raises:
             ValueError: there is a file of this name.
         """
-        if _inside(name) in self._entries:
+        if inside(name) in self._entries:
             raise ValueError(f"artifact {self._name} has a file {name!r} already")
         self._must_be_open()
         with tempfile.TemporaryDirectory(prefix="besom-") as folder:
@@ -219,7 +223,7 @@ class Artifact:
         else:
             told = obj.to_logged(self, name, 0)
             content, kind = to_json(told), str(told.get("_type", "media")).removesuffix("-file")
-        for path, sha256, size in _files_in(json.loads(content)):
+        for path, sha256, size in files_in(json.loads(content)):
             self._enter(ArtifactEntry(path, sha256, size))
         return self._add(f"{name}.{kind}.json", content)
 
@@ -235,7 +239,7 @@ class Artifact:
         """
         folder = Path(root) if root is not None else Path("artifacts") / self.name
         for entry in self._entries.values():
-            self._fetch(entry, folder / _inside(entry.path))
+            self._fetch(entry, folder / inside(entry.path))
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
 
@@ -274,6 +278,7 @@ class Artifact:
 
         if self._version or not self.project:
             return self
+        self.blobs.settle(_WAIT_SECONDS if timeout is None else timeout)
         api = Api()
         try:
             row = api.ask("artifact", name=self._name, project=self.project, entity=self.entity, digest=self.digest)
@@ -289,11 +294,11 @@ class Artifact:
     def _add(self, name: str, content: bytes | Path) -> ArtifactEntry | None:
         """Keep a file; None when that fails, which is told by a warning, since training goes on."""
         self._must_be_open()
-        path = _inside(name)
+        path = inside(name)
         try:
             sha256 = self.blobs.put(content)
             size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        except (OSError, Unreachable) as error:
+        except (OSError, BesomError) as error:
             log.warning("artifact %s: %s cannot be kept: %s", self._name, name, error)
             self._lost.append(name)
             return None
@@ -363,17 +368,16 @@ def log_artifact(
                 run.blobs.bring(entry.sha256, artifact.blobs)
         artifact.blobs = run.blobs
         artifact._digest = run.blobs.put(artifact._manifest())
-    except (OSError, Unreachable) as error:
+    except (OSError, BesomError) as error:
         log.error("artifact %s is not recorded: %s", artifact.name, error)
         return artifact
     artifact.entity, artifact.project = run.entity, run.project
-    run.tell(
-        ArtifactLogged(
-            run=run.id, entity=run.entity, project=run.project, name=artifact._name, type=artifact.type,
-            description=utf8(artifact.description), metadata=metadata, digest=artifact._digest,
-            size=artifact.size, files=artifact.file_count, aliases=names,
-        )
+    event = ArtifactLogged(
+        run=run.id, entity=run.entity, project=run.project, name=artifact._name, type=artifact.type,
+        description=utf8(artifact.description), metadata=metadata, digest=artifact._digest,
+        size=artifact.size, files=artifact.file_count, aliases=names,
     )  # fmt: skip
+    run.tell(event, {artifact._digest, *(entry.sha256 for entry in artifact._entries.values())})
     return artifact
 
 
@@ -392,7 +396,7 @@ def use_artifact(run: Run, artifact_or_name: Artifact | str, type: str | None = 
         api.close()
 
 
-def find_artifact(api: Api, path: str, type: str | None, settings: Settings) -> Artifact:
+def find_artifact(api: Api, path: str, type: str | None) -> Artifact:
     """`Api.artifact`."""
     *where, last = str(path).split("/")
     name, _, alias = last.partition(":")
@@ -409,7 +413,7 @@ def find_artifact(api: Api, path: str, type: str | None, settings: Settings) -> 
         raise NotFound("artifact", str(path), api.where)
     if type is not None and row["type"] != type:
         raise UsageError(f"artifact {path} is of type {row['type']!r}, not {type!r}")
-    return _recorded(row, Blobs.of(settings))
+    return _recorded(row, api.blobs)
 
 
 def _recorded(row: Mapping[str, Any], blobs: Blobs) -> Artifact:
@@ -445,27 +449,3 @@ def _checked_aliases(aliases: Sequence[str] | None) -> tuple[str, ...]:
         if not isinstance(alias, str) or not _ALIAS.fullmatch(alias) or _VERSION.fullmatch(alias):
             raise UsageError(f"alias {alias!r} cannot be; write a word without / and :, and not v0, v1 …")
     return tuple(aliases or ())
-
-
-def _inside(name: str) -> str:
-    """A path that stays inside its folder.
-
-    Raises:
-        ValueError: it does not.
-    """
-    path = PurePosixPath(str(name).replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in str(path):
-        raise ValueError(f"{name!r} cannot be a file of an artifact; write a path without .. and without / in front")
-    return str(path)
-
-
-def _files_in(told: Any) -> Iterator[tuple[str, str, int]]:
-    """Path, sha256 and size of every file that media's JSON names."""
-    if isinstance(told, dict):
-        if {"path", "sha256", "size"} <= told.keys():
-            yield told["path"], told["sha256"], told["size"]
-        for inner in told.values():
-            yield from _files_in(inner)
-    elif isinstance(told, list):
-        for inner in told:
-            yield from _files_in(inner)

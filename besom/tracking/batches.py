@@ -6,22 +6,38 @@ Collects in memory, writes with `flush`. Knows nothing of trials and their state
 from __future__ import annotations
 
 import json
+import math
 import struct
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import msgpack
 from pydantic import ValidationError
-from sqlalchemy import Connection, bindparam, delete, func, insert, or_
+from sqlalchemy import Connection, Dialect, bindparam, delete, func, or_
 
 from besom.messages import SYSTEM, Batch, BatchBody, Unreadable
 from besom.tracking.appends import Appender, Column
-from besom.tracking.rows import Row, insert_into
+from besom.tracking.rows import Row, Statement, Values, add_rows, insert_into
 from besom.tracking.schema import console, last
 
 __all__ = ["Batches", "Damaged", "Opened", "open_batch"]
 
 
-_Last = dict[tuple[str, str], Row]
+_INT, _FLOAT = struct.Struct("<q"), struct.Struct("<d")
+
+
+class _Value(NamedTuple):
+    """A row of `last`, its columns in order."""
+
+    run: str
+    key: str
+    attempt: int
+    step: int | None
+    value: str
+    explicit: int
+
+
+_Last = dict[tuple[str, str], _Value]
 
 
 class Damaged(ValueError):
@@ -46,14 +62,23 @@ class Opened:
             raise Damaged(f"column {key!r} of kind {kind!r}: {len(steps)} bytes of steps, {len(values)} of values")
         if not size:
             return
-        blob = bytes(msgpack.packb(values)) if kind == "j" else values
-        value = values[-1] if kind == "j" else struct.unpack_from(f"<{kind}", values, len(values) - 8)[0]
-        first, step = (struct.unpack_from("<q", steps, offset)[0] for offset in (0, len(steps) - 8))
-        self.columns[key] = (kind, steps, blob)
+        self.columns[key] = (kind, steps, bytes(msgpack.packb(values)) if kind == "j" else values)
         if key.startswith(SYSTEM):
             return  # neither the run's summary nor its steps
-        self.last[key] = (step, json.dumps(value))
-        self.first_step = first if self.first_step is None else min(self.first_step, first)
+        ((first,), (step,)) = _INT.unpack_from(steps), _INT.unpack_from(steps, len(steps) - 8)
+        self.last[key] = (step, _last_value(kind, values))
+        if self.first_step is None or first < self.first_step:
+            self.first_step = first
+
+
+def _last_value(kind: str, values: Any) -> str:
+    """The last value of a column as JSON."""
+    if kind == "j":
+        return json.dumps(values[-1])
+    if kind == "q":
+        return str(_INT.unpack_from(values, len(values) - 8)[0])
+    value: float = _FLOAT.unpack_from(values, len(values) - 8)[0]
+    return repr(value) if math.isfinite(value) else json.dumps(value)
 
 
 def _storable(key: str) -> str:
@@ -80,7 +105,7 @@ class Batches:
         self.series = Appender()
         self._last: _Last = {}
         self._restarts: list[tuple[_Last, Row]] = []
-        self._console: list[Row] = []
+        self._console: list[Values] = []
 
     def forget(self) -> None:
         """Throw away what was not written."""
@@ -88,25 +113,23 @@ class Batches:
 
     def add_console(self, run: str, attempt: int, position: int, lines: list[tuple[str, float, str]]) -> None:
         """Keep lines that follow `position` earlier ones."""
-        self._console.append({"run": run, "attempt": attempt, "position": position, "lines": json.dumps(lines)})
+        self._console.append((run, attempt, position, json.dumps(lines)))
 
     def add_last(self, run: str, attempt: int, opened: Opened) -> None:
         """Keep the last values of a batch of the run's newest attempt."""
         for key, (step, value) in opened.last.items():
             old = self._last.get((run, key))
-            if old is None or old["step"] is None or (attempt, step) >= (old["attempt"], old["step"]):
-                self._put(run, key, attempt, step, value, explicit=0)
+            if old is None or old.step is None or (attempt, step) >= (old.attempt, old.step):
+                self._last[run, key] = _Value(run, key, attempt, step, value, 0)
+        if not opened.body.summary:
+            return
         newest = max((step for step, _ in opened.last.values()), default=None)
         for name, value in opened.body.summary.items():
             key = _storable(name)
             old = self._last.get((run, key))
-            known = newest if newest is not None or old is None else old["step"]
-            if old is None or attempt >= old["attempt"]:
-                self._put(run, key, attempt, known, json.dumps(value), explicit=1)
-
-    def _put(self, run: str, key: str, attempt: int, step: int | None, value: str, *, explicit: int) -> None:
-        row = {"run": run, "key": key, "attempt": attempt, "step": step, "value": value, "explicit": explicit}
-        self._last[run, key] = row
+            known = newest if newest is not None or old is None else old.step
+            if old is None or attempt >= old.attempt:
+                self._last[run, key] = _Value(run, key, attempt, known, json.dumps(value), 1)
 
     def restart(self, run: str, attempt: int, first_step: int) -> None:
         """Drop earlier attempts' last values from steps that this attempt hides."""
@@ -122,23 +145,23 @@ class Batches:
             _write_last(conn, before)
             conn.execute(delete(last).where(last.c.run == bindparam("b_run"), older, hidden), restarted)
         _write_last(conn, self._last)
-        if self._console:
-            conn.execute(insert(console), self._console)
+        add_rows(conn, console, self._console)
         self._restarts, self._console, self._last = [], [], {}
 
 
 def _write_last(conn: Connection, pending: _Last) -> None:
     for explicit in (0, 1):
-        if rows := [row for row in pending.values() if row["explicit"] == explicit]:
-            conn.execute(_upsert_last(conn.dialect.name, explicit), rows)
+        rows = [row for row in pending.values() if row.explicit == explicit]
+        _upsert_last(conn.dialect, explicit).run(conn, rows)
 
 
-def _upsert_last(dialect: str, explicit: int) -> Any:
+@cache
+def _upsert_last(dialect: Dialect, explicit: int) -> Statement:
     """A value set explicitly always replaces; a logged one unless that of a later step is there (a slower rank)."""
-    statement = insert_into(dialect, last)
+    statement = insert_into(dialect.name, last)
     new = statement.excluded
     newer = or_(new.attempt > last.c.attempt, last.c.step.is_(None), new.step >= last.c.step)
-    return statement.on_conflict_do_update(
+    upsert = statement.on_conflict_do_update(
         index_elements=["run", "key"],
         set_={
             "attempt": new.attempt,
@@ -148,3 +171,4 @@ def _upsert_last(dialect: str, explicit: int) -> Any:
         },
         where=new.attempt >= last.c.attempt if explicit else (new.attempt >= last.c.attempt) & newer,
     )
+    return Statement(dialect, last, upsert)

@@ -56,22 +56,22 @@ class RunConfig(NamedValues):
         for name, value in given.items():
             key, held = name.strip("-"), plain(value, name)
             if key in self._locked:
-                if self._values.get(key) != held:
+                if self._items.get(key) != held:
                     log.warning("config.%s is set by the sweep; %r is ignored", key, held)
                 continue
-            if key in self._values and self._values[key] != held and not may_change:
+            if key in self._items and self._items[key] != held and not may_change:
                 raise ConfigError(
-                    f"config.{key} is {self._values[key]!r} already, not {held!r}; "
+                    f"config.{key} is {self._items[key]!r} already, not {held!r}; "
                     "to change it: config.update({...}, allow_val_change=True)"
                 )
             new[key] = held
         if new:
-            self._values.update(new)
+            self._items.update(new)
             self._changed(new)
 
     def setdefaults(self, values: Mapping[str, Any]) -> None:
         """Set those that are not set."""
-        self.update({key: value for key, value in values.items() if key not in self._values})
+        self.update({key: value for key, value in values.items() if key not in self._items})
 
 
 def merge(user: Mapping[str, Any], sweep: Mapping[str, Any]) -> dict[str, Any]:

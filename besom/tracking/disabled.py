@@ -24,7 +24,7 @@ class _NoWriter(Writer):
     def in_child(self) -> Writer:
         return self
 
-    def add(self, step: int, row: Mapping[str, Any]) -> bool:
+    def add(self, step: int, row: dict[str, Any]) -> bool:
         return False
 
     def set_summary(self, values: Mapping[str, Any]) -> bool:
@@ -58,6 +58,19 @@ class DisabledRun(Run):
         """Bring the summary up to date."""
         row, _ = self._checked(data)
         self.summary.logged(row)
+
+    def save(self, *_: Any, **__: Any) -> bool:
+        """Nothing is kept."""
+        return False
+
+    def log_code(self, *_: Any, **__: Any) -> None:
+        """Nothing is recorded."""
+
+    def watch(self, *_: Any, **__: Any) -> None:
+        """Nothing is watched, and training costs nothing more."""
+
+    def _must_run(self, call: str) -> None:
+        """It always does."""
 
     def _summary_set(self, values: dict[str, Any]) -> None:
         """Nobody is told."""

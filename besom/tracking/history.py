@@ -1,7 +1,7 @@
 """Reading what a run logged: whole, by step, or thinned to what a chart needs.
 
-Attempts: the first step that an attempt logs hides what earlier attempts have at that step and above.
-Reads: series, tail, chunks, levels, overview, attempts.  Writing is in `appends.py`.
+Reads: series, tail, chunks, levels; what attempts hide is in `parts.py`.  Many runs' curves at once are in
+`overviews.py`, writing is in `appends.py`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,28 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, func, select
 
-from besom.messages import SYSTEM
-from besom.tracking.points import COLUMNS, Array, Piece, Points, buckets, join, merge, regroup, unpack_buckets
-from besom.tracking.rows import pieces_of
-from besom.tracking.schema import attempts, chunks, levels, overview, series, tail
+from besom.tracking.parts import IS_SYSTEM, Part, find_parts, read_pieces
+from besom.tracking.points import (
+    COLUMNS,
+    Array,
+    Piece,
+    Points,
+    buckets,
+    join,
+    merge,
+    open_pieces,
+    regroup,
+    unpack_buckets,
+)
+from besom.tracking.rows import among, fetch, pieces_of
+from besom.tracking.schema import chunks, levels, series, tail
 
 __all__ = [
     "COLUMNS",
     "LEVELS",
     "keys",
-    "overviews",
     "read_many",
     "read_page",
-    "read_pieces",
     "read_rows",
     "read_series",
     "read_system",
@@ -34,24 +43,10 @@ __all__ = [
     "sampled_rows",
 ]
 
-LEVELS = (10, 100, 1000)
-"""Points in a bucket of each level."""
+LEVELS = (100, 1000)
+"""Points in a bucket of each level; finer buckets are summed up from the points, which costs as little."""
 
-_IS_SYSTEM = series.c.key.startswith(SYSTEM, autoescape=True)
 _EMPTY = np.empty((0, len(COLUMNS)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """One attempt's part of a series; `hidden_from` is the step where a later attempt takes over."""
-
-    id: int
-    run: str
-    key: str
-    hidden_from: int | None
-
-    def visible(self, steps: Array) -> slice | Array:
-        return slice(None) if self.hidden_from is None else steps < self.hidden_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +74,12 @@ _ALL = _Range()
 
 def keys(conn: Connection, run: str) -> list[str]:
     """Names of what the run logged, sorted; not those of system metrics."""
-    return sorted(conn.scalars(select(series.c.key).where(series.c.run == run, ~_IS_SYSTEM).distinct()))
+    return sorted(conn.scalars(select(series.c.key).where(series.c.run == run, ~IS_SYSTEM).distinct()))
 
 
 def read_system(conn: Connection, run: str) -> list[dict[str, Any]]:
     """The run's system metrics as rows, `system/cpu` and the like, by seconds since the epoch as `_timestamp`."""
-    names = list(conn.scalars(select(series.c.key).where(series.c.run == run, _IS_SYSTEM).distinct()))
+    names = list(conn.scalars(select(series.c.key).where(series.c.run == run, IS_SYSTEM).distinct()))
     rows = read_rows(conn, run, names) if names else []
     return [{"_timestamp": float(row.pop("_step")), **{name[1:]: row[name] for name in row}} for row in rows]
 
@@ -104,7 +99,7 @@ def read_many(
     max_step: int | None = None,
 ) -> dict[tuple[str, str], Points]:
     """`read_series` for every (run, key) that has points; all keys when `names` is None."""
-    found, wanted = _find(conn, runs, names), _Range(min_step, max_step)
+    found, wanted = find_parts(conn, runs, names), _Range(min_step, max_step)
     parts: dict[tuple[str, str], list[Points]] = defaultdict(list)
     pieces = _read_points(conn, [one.id for one in found], wanted)
     bounded = min_step is not None or max_step is not None
@@ -147,7 +142,7 @@ def read_page(
 
     Looks at no more than a chunk or so of each series, so that a long run can be read page by page.
     """
-    ids, first = [one.id for one in _find(conn, [run], keys)], min_step
+    ids, first = [one.id for one in find_parts(conn, [run], keys)], min_step
     while True:
         bound = _end_of_page(conn, ids, _Range(first, max_step))
         last = max_step if bound is None else bound if max_step is None else min(bound, max_step)
@@ -184,7 +179,7 @@ def sampled_rows(
         steps = steps[np.argsort(_values_at(columns[x_axis], steps), kind="stable")]
     if len(steps) > samples:
         gap = (len(steps) - 1) / max(1, samples - 1)
-        steps = steps[[len(steps) - 1 - round(place * gap) for place in reversed(range(samples))]]
+        steps = steps[len(steps) - 1 - np.rint(np.arange(samples)[::-1] * gap).astype(np.int64)]
     return _rows_at(columns, steps)
 
 
@@ -193,10 +188,10 @@ def _thin_columns(conn: Connection, run: str, names: Collection[str] | None, sam
 
     It does for numbers that were logged together, one attempt, far more points than samples.
     """
-    found = _find(conn, [run], names)
+    found = find_parts(conn, [run], names)
     ids = [one.id for one in found]
     query = select(chunks.c.series, chunks.c.position, chunks.c["count"], chunks.c.kind)
-    held = conn.execute(query.where(chunks.c.series.in_(ids))).all()
+    held = fetch(conn, query.where(among(conn, chunks.c.series, ids)))
     counts: dict[int, int] = defaultdict(int)
     for number, _, count, _ in held:
         counts[number] += count
@@ -205,12 +200,12 @@ def _thin_columns(conn: Connection, run: str, names: Collection[str] | None, sam
     if level is None or len(counts) < len(ids) or len({one.key for one in found}) < len(ids):
         return None
     parts = _levelled(conn, ids, level, {(row[0], row[1]) for row in held})
-    if parts is None or any(row[3] == "j" for row in held):
+    if parts is None or any(row[3] in "jJ" for row in held):
         return None
-    mixed = {row[0] for row in held if row[3] == "d"}
+    mixed = {row[0] for row in held if row[3] in "dD"}
     columns: dict[str, Points] = {}
     for one in found:
-        curve = _ordered(np.concatenate(parts[one.id]))
+        curve = _ordered(parts[one.id])
         kind, values = "d", curve[:, 4]
         if one.id not in mixed and bool((np.abs(values) < 2**53).all()):
             kind, values = "q", values.astype(np.int64)
@@ -229,7 +224,8 @@ def _steps_with(columns: Mapping[str, Points], keys: Collection[str] | None) -> 
         return _steps_with(columns, None)
     steps = min((columns[key].steps for key in keys), key=len)
     for key in keys:
-        steps = np.intersect1d(steps, columns[key].steps, assume_unique=True)
+        if not np.array_equal(steps, columns[key].steps):
+            steps = np.intersect1d(steps, columns[key].steps, assume_unique=True)
     return steps
 
 
@@ -249,24 +245,6 @@ def _rows_at(columns: Mapping[str, Points], steps: Array) -> list[dict[str, Any]
     return rows
 
 
-def overviews(conn: Connection, runs: Collection[str], key: str, points: int = 200) -> dict[str, Array]:
-    """A thin curve of one key for each run that logged it.
-
-    Returns:
-        For each run buckets of shape `(n <= points, 6)`, columns as in `COLUMNS`. Single points while they fit; at a
-        step where another attempt takes over, a bucket across it is left out.
-    """
-    found = _find(conn, runs, [key])
-    covered, parts = _stored_overviews(conn, found)
-    short = _read_points(conn, [one.id for one in found if one.id not in covered])
-    for number, (_, fresh) in short.items():
-        parts[number].append(_single(fresh))
-    for number, (start, fresh) in _read_points(conn, list(covered), stores=(tail,)).items():
-        rest = fresh[max(0, covered[number] - start) :]
-        parts[number].append(_single(rest))
-    return {run: regroup(curve, points) for run, curve in _curves(found, parts).items()}
-
-
 def sample(
     conn: Connection, run: str, key: str, points: int, min_step: int | None = None, max_step: int | None = None
 ) -> Array:
@@ -275,47 +253,17 @@ def sample(
     Returns:
         Buckets of shape `(n <= points, 6)`, columns as in `COLUMNS`; single points while they fit.
     """
-    found, wanted = _find(conn, [run], [key]), _Range(min_step, max_step)
+    found, wanted = find_parts(conn, [run], [key]), _Range(min_step, max_step)
     ids = [one.id for one in found]
-    query = select(chunks.c.series, chunks.c.position, chunks.c["count"]).where(chunks.c.series.in_(ids))
-    held = conn.execute(query.where(*wanted.chunk_conditions())).all()
+    query = select(chunks.c.series, chunks.c.position, chunks.c["count"]).where(among(conn, chunks.c.series, ids))
+    held = fetch(conn, query.where(*wanted.chunk_conditions()))
     total = sum(row[2] for row in held)
     level = next((level for level in reversed(LEVELS) if total >= level * points), 1)
     parts = _levelled(conn, ids, level, {(row[0], row[1]) for row in held}) if level > 1 else None
     if parts is None:
-        some = _read_points(conn, ids, wanted).items()
-        parts = {number: [_single(raw)] for number, (_, raw) in some}
+        parts = {number: _single(raw) for number, (_, raw) in _read_points(conn, ids, wanted).items()}
     curve = _curves(found, parts).get(run, _EMPTY)
     return regroup(curve[wanted.inside(curve[:, 0])], points)
-
-
-def read_pieces(conn: Connection, store: Table, ids: Sequence[int], *conditions: Any) -> dict[int, list[Piece]]:
-    """What `chunks` or `tail` holds of some series, in order of arrival."""
-    pieces: dict[int, list[Piece]] = defaultdict(list)
-    columns = [store.c[name] for name in ("series", *Piece.__slots__)]
-    for some in pieces_of(ids):
-        query = select(*columns).where(store.c.series.in_(some), *conditions)
-        for number, *piece in conn.execute(query.order_by(store.c.series, store.c.position)):
-            pieces[number].append(Piece(*piece))
-    return pieces
-
-
-def _find(conn: Connection, runs: Collection[str], names: Collection[str] | None) -> list[_Series]:
-    """The parts of these runs' series, earlier attempts first."""
-    found: list[_Series] = []
-    for some in pieces_of(runs):
-        starts: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        later = select(attempts.c.run, attempts.c.attempt, attempts.c.first_step)
-        later = later.where(attempts.c.run.in_(some), attempts.c.attempt > 1, attempts.c.first_step.is_not(None))
-        for run, attempt, first_step in conn.execute(later):
-            starts[run].append((attempt, first_step))
-        query = select(series).where(series.c.run.in_(some)).order_by(series.c.attempt)
-        query = query.where(~_IS_SYSTEM if names is None else series.c.key.in_(names))
-        for row in conn.execute(query):
-            later_steps = () if row.key.startswith(SYSTEM) else starts.get(row.run, ())
-            hidden = min((step for attempt, step in later_steps if attempt > row.attempt), default=None)
-            found.append(_Series(row.id, row.run, row.key, hidden))
-    return found
 
 
 def _read_points(
@@ -327,34 +275,23 @@ def _read_points(
         conditions = wanted.chunk_conditions() if store is chunks else ()
         for number, some in read_pieces(conn, store, ids, *conditions).items():
             pieces[number] += some
-    return {number: (own[0].position, join([piece.points() for piece in own])) for number, own in pieces.items()}
+    return {number: (own[0].position, open_pieces(own)) for number, own in pieces.items()}
 
 
-def _stored_overviews(conn: Connection, found: Iterable[_Series]) -> tuple[dict[int, int], dict[int, list[Array]]]:
-    """How many points each overview covers, and its buckets."""
-    covered: dict[int, int] = {}
-    parts: dict[int, list[Array]] = defaultdict(list)
-    for some in pieces_of(one.id for one in found):
-        for number, count, blob in conn.execute(select(overview).where(overview.c.series.in_(some))):
-            covered[number] = count
-            parts[number].append(unpack_buckets(blob))
-    return covered, parts
-
-
-def _levelled(
-    conn: Connection, ids: Sequence[int], level: int, held: set[tuple[int, int]]
-) -> dict[int, list[Array]] | None:
+def _levelled(conn: Connection, ids: Sequence[int], level: int, held: set[tuple[int, int]]) -> dict[int, Array] | None:
     """Buckets of `level` points of the chunks in `held`, then of the tail; None when a chunk has no levels."""
     query = select(levels.c.series, levels.c.position, levels.c.blob)
-    query = query.where(levels.c.series.in_(ids), levels.c.level == level)
-    parts: dict[int, list[Array]] = defaultdict(list)
-    for number, position, blob in conn.execute(query.order_by(levels.c.series, levels.c.position)):
+    query = query.where(among(conn, levels.c.series, ids), levels.c.level == level)
+    blobs: dict[int, list[bytes]] = {number: [] for number in ids}
+    for number, position, blob in fetch(conn, query.order_by(levels.c.series, levels.c.position)):
         if (number, position) in held:
-            parts[number].append(unpack_buckets(blob))
-            held.remove((number, position))
+            blobs[number].append(blob)
+    if sum(map(len, blobs.values())) < len(held):
+        return None
+    parts = {number: unpack_buckets(b"".join(some)) for number, some in blobs.items()}
     for number, (_, rest) in _read_points(conn, ids, stores=(tail,)).items():
-        parts[number].append(buckets(rest.steps, rest.numbers(), level))
-    return None if held else parts
+        parts[number] = np.concatenate((parts[number], buckets(rest.steps, rest.numbers(), level)))
+    return parts
 
 
 def _single(points: Points) -> Array:
@@ -362,11 +299,12 @@ def _single(points: Points) -> Array:
     return buckets(ordered.steps, ordered.numbers(), 1)
 
 
-def _curves(found: Iterable[_Series], parts: Mapping[int, list[Array]]) -> dict[str, Array]:
+def _curves(found: Iterable[Part], parts: Mapping[int, Array]) -> dict[str, Array]:
     """Each run's buckets by step, hidden ones left out, those at one step merged."""
     curves: dict[str, list[Array]] = defaultdict(list)
     for one in found:
-        for part in parts.get(one.id, ()):
+        if one.id in parts:
+            part = parts[one.id]
             curves[one.run].append(part[one.visible(part[:, 0])])
     return {run: ordered for run, some in curves.items() if len(ordered := _ordered(np.concatenate(some)))}
 

@@ -16,6 +16,7 @@ from besom.tracking.exits import finish_at_exit
 from besom.tracking.given_config import as_mapping, chosen, from_files
 from besom.tracking.new_run import disabled_run, offline_run, own_run, trial_run
 from besom.tracking.run import Run
+from besom.tracking.saving import program_file
 from besom.tracking.settings import RunSettings, as_settings, from_environment, nearest, run_mode
 from besom.tracking.surroundings import in_notebook, observe
 from besom.tracking.trial import Trial, current_trial
@@ -49,6 +50,7 @@ def init(
     force: bool | None = None,
     reinit: bool | Reinit | None = None,
     resume: bool | Resume | None = None,
+    save_code: bool | None = None,
     settings: Any = None,
     **unknown: Any,
 ) -> Run:
@@ -79,6 +81,7 @@ def init(
         resume: Outside a sweep, go on with the run that has this id: "allow" when there is one, "must" or else fail,
             "never" fails when there is one; "auto" or True with the last run of this folder that has not finished well.
             Steps go on after the last; config, summary and names are kept where nothing new is given.
+        save_code: Keep the script that runs, as `code/NAME`. Default BESOM_SAVE_CODE.
         settings: `besom.Settings`, or a dict of such values.
 
     Raises:
@@ -89,7 +92,7 @@ def init(
     _refuse_unknown(unknown)
     written = RunSettings(
         entity=entity, project=project, run_id=id, run_name=name, run_notes=notes, run_tags=tags, run_group=group,
-        run_job_type=job_type, mode=mode, reinit=reinit, resume=resume, root_dir=dir,
+        run_job_type=job_type, mode=mode, reinit=reinit, resume=resume, root_dir=dir, save_code=save_code,
     ).over(as_settings(settings))  # fmt: skip
     asked = written.over(from_environment())
     folder = Path(asked.root_dir) if asked.root_dir is not None else None
@@ -118,6 +121,8 @@ def init(
     finish_at_exit()
     if not run.disabled:
         observe(run)
+        if asked.save_code and not asked.disable_code and (program := program_file()) is not None:
+            run.saver.keep(f"code/{program.name}", program)
     return run
 
 

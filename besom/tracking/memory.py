@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
@@ -24,11 +25,12 @@ from besom.messages import (
 )
 from besom.tracking.batches import Batches
 from besom.tracking.rows import Kept, Row, pieces_of, save
-from besom.tracking.schema import attempts, closings, removed, runs, sweeps, texts, trials, writers
+from besom.tracking.schema import attempts, closings, removed, run_texts, runs, sweeps, texts, trials, writers
 
 __all__ = ["Memory", "editor_of", "home_of", "run_of"]
 
 
+@lru_cache(maxsize=20_000)
 def home_of(run: str) -> tuple[str, int]:
     """Sweep and number that a run's id speaks of; ("", 0) when it is no trial's id."""
     sweep, _, number = run.rpartition("-")
@@ -53,13 +55,22 @@ class Memory:
     def __init__(self) -> None:
         self.sweeps, self.trials, self.runs = Kept(sweeps), Kept(trials), Kept(runs)
         self.attempts, self.writers, self.removed = Kept(attempts), Kept(writers), Kept(removed)
-        self.texts = Kept(texts, limit=50)
+        self.texts, self.run_texts = Kept(texts, limit=50), Kept(run_texts)
         self.batches = Batches()
         self.closings: dict[str, Row] | None = None
         self._closings_stored: set[str] = set()
 
     def _kept(self) -> tuple[Kept, ...]:
-        return self.sweeps, self.trials, self.runs, self.attempts, self.writers, self.removed, self.texts
+        return (
+            self.sweeps,
+            self.trials,
+            self.runs,
+            self.attempts,
+            self.writers,
+            self.removed,
+            self.texts,
+            self.run_texts,
+        )
 
     def forget(self) -> None:
         """Throw everything away."""
@@ -108,12 +119,13 @@ class Memory:
             kept.trim()
         self.batches.series.trim()
 
-    def keep_texts(self, conn: Connection, rows: Collection[Row]) -> None:
-        """Keep the texts that are not in the store yet."""
+    def keep_texts(self, conn: Connection, run: str, rows: Collection[Row]) -> None:
+        """Keep the texts that are not in the store yet, and that this run has them."""
         self.texts.fetch(conn, [row["id"] for row in rows])
         for row in rows:
             if self.texts.get(row["id"]) is None:
                 self.texts.put(row)
+            self.run_texts.put({"run": run, "text": row["id"]})
 
     def ended_trials(self, conn: Connection, sweep: str, states: Collection[str]) -> list[Row]:
         """The sweep's trials in these states, loaded; call it after `flush`."""
@@ -128,8 +140,10 @@ class Memory:
         trial, row = self.trials.get(home_of(run)), self.runs.get(run)
         return max(trial["attempt"] if trial else 0, row["attempt"] if row else 0)
 
-    def drop_runs(self, gone: Collection[str]) -> None:
-        """Forget runs that were removed from the store."""
+    def drop_runs(self, gone: Collection[str], gone_texts: Collection[str]) -> None:
+        """Forget runs that were removed from the store, and the texts that went with them."""
+        self.texts.drop(gone_texts.__contains__)
+        self.run_texts.drop(lambda key: key[0] in gone)
         self.runs.drop(gone.__contains__)
         self.attempts.drop(lambda key: key[0] in gone)
         for writer in self.writers.select(lambda row: row["run"] in gone):
@@ -148,9 +162,12 @@ class Memory:
 
 def _refer(event: Event, wanted: dict[str, set[Any]]) -> None:
     """Add the keys of the rows that an event is about."""
-    if isinstance(event, TrialEvent):
-        run = run_id_of(event.sweep, event.number)
-        home = (event.sweep, event.number)
+    if isinstance(event, Batch):
+        run, home = event.run, home_of(event.run)
+        wanted["logging"].add((run, event.attempt))
+        wanted["writers"].add(event.writer)
+    elif isinstance(event, TrialEvent):
+        run, home = run_id_of(event.sweep, event.number), (event.sweep, event.number)
     elif isinstance(event, SweepCreated):
         wanted["sweeps"].add(event.spec.id)
         return
@@ -165,10 +182,7 @@ def _refer(event: Event, wanted: dict[str, set[Any]]) -> None:
         wanted["trials"].add(home)
     if isinstance(event, Batch | RunStarted | TrialEvent):
         wanted["attempts"].add((run, event.attempt))
-    if isinstance(event, Batch):
-        wanted["logging"].add((run, event.attempt))
-        wanted["writers"].add(event.writer)
-    elif isinstance(event, RunEdited):
+    if isinstance(event, RunEdited):
         wanted["writers"].add(editor_of(event.run))
     elif isinstance(event, TrialEnded | RunEnded):
         wanted["writers"].update(event.writers)

@@ -90,6 +90,11 @@ class Metrics:
             self._found[key] = self._defined.get(key) or self._defined.get(max(globs, key=len, default=""))
         return self._found[key]
 
+    def take(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row is closed: complete it; the summary of its names that have one defined."""
+        self.complete(row)
+        return self.summarise(row)
+
     def complete(self, row: dict[str, Any]) -> None:
         """Give the row the last value of each axis that it needs and does not have."""
         for key in list(row):

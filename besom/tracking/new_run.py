@@ -23,7 +23,9 @@ from besom.errors import BesomError, UsageError
 from besom.messages import RunEnded, RunStarted
 from besom.settings import Settings
 from besom.tracking.active import forget
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.folder import Folder
+from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.config import RunConfig, merge
 from besom.tracking.connections import shared_connection
 from besom.tracking.disabled import DisabledRun
@@ -121,7 +123,7 @@ def offline_run(asked: RunSettings, settings: Settings, given: dict[str, Any], c
 
     run = _build(identity, config, writer, record.folder, ended, settings)
     run.mode = "offline"
-    run.blobs = Blobs(record.folder / BLOBS)
+    run.blobs = Blobs(Folder(record.folder / BLOBS))
     record.start(_body(identity, run.config, asked, of_trial=False))
     return run
 
@@ -152,6 +154,7 @@ def _own_identity(run_id: str, asked: RunSettings, settings: Settings, earlier: 
 def _send_leftovers(settings: Settings, journal: Journal) -> None:
     try:
         send_leftovers(_spools(settings), journal, patience=5)
+        blobs_of(settings).send_leftovers()
     except BesomError as error:
         log.warning("%s; what earlier runs left in %s is sent later", error, _spools(settings))
 

@@ -26,6 +26,7 @@ __all__ = [
     "pr_curve",
     "roc_curve",
     "scatter",
+    "thinned",
 ]
 
 _POINTS: Final = 10_000
@@ -208,7 +209,7 @@ def roc_curve(
         hits = np.append(0, true) / max(1, int(positive.sum()))
         alarms = np.append(0, false) / max(1, int((~positive).sum()))
         rows += [[name, alarm, hit] for alarm, hit in zip(alarms.tolist(), hits.tolist(), strict=True)]
-    table = Table(["class", "fpr", "tpr"], _thinned(rows))
+    table = Table(["class", "fpr", "tpr"], thinned(rows))
     strings = {
         "title": title or "ROC Curve", "x-axis-title": "False positive rate", "y-axis-title": "True positive rate",
     }  # fmt: skip
@@ -249,7 +250,7 @@ def pr_curve(
         best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
         at = best[np.searchsorted(recall, grid - 1e-12)]
         rows += [[name, one, other] for one, other in zip(at.tolist(), grid.tolist(), strict=True)]
-    table = Table(["class", "precision", "recall"], _thinned(rows))
+    table = Table(["class", "precision", "recall"], thinned(rows))
     strings = {
         "title": title or "Precision-Recall Curve", "x-axis-title": "Recall", "y-axis-title": "Precision",
     }  # fmt: skip
@@ -314,7 +315,7 @@ def _sweep_threshold(positive: _Array, scores: _Array) -> tuple[_Array, _Array]:
     return true, last_of_equals + 1 - true
 
 
-def _thinned(rows: list[list[Any]]) -> list[list[Any]]:
+def thinned(rows: list[list[Any]]) -> list[list[Any]]:
     """At most `_POINTS` of them, evenly chosen, first and last among them."""
     if len(rows) <= _POINTS:
         return rows

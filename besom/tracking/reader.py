@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Select, Subquery, Text, and_, cast, func, lit
 from besom.tracking import schema
 from besom.tracking.memory import home_of
 from besom.tracking.metrics import NO_SUMMARY
-from besom.tracking.rows import Row, pieces_of
+from besom.tracking.rows import Row, among, fetch, pieces_of
 from besom.tracking.score import Target
 from besom.tracking.store import get_meta
 
@@ -191,13 +191,14 @@ def summary(conn: Connection, run_id: str) -> dict[str, Any]:
 
 def summaries(conn: Connection, run_ids: Collection[str]) -> dict[str, dict[str, Any]]:
     """`summary` of many runs; runs without any are left out."""
-    found: dict[str, dict[str, Any]] = {}
     table = schema.last
-    for some in pieces_of(run_ids):
-        query = select(table.c.run, table.c.key, table.c.value).where(table.c.run.in_(some)).order_by(table.c.key)
-        for name, key, value in conn.execute(query):
-            if (held := json.loads(value)) != NO_SUMMARY:
-                found.setdefault(name, {})[key] = held
+    query = select(table.c.run, table.c.key, table.c.value).where(among(conn, table.c.run, run_ids))
+    rows = fetch(conn, query.order_by(table.c.run, table.c.key))
+    found: dict[str, dict[str, Any]] = {}
+    # Decoding one long list is several times as fast as one value after another.
+    for (name, key, _), value in zip(rows, json.loads(f"[{','.join([row[2] for row in rows])}]"), strict=True):
+        if value != NO_SUMMARY:
+            found.setdefault(name, {})[key] = value
     return found
 
 

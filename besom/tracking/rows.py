@@ -5,18 +5,20 @@ Reads and writes: any table of `schema.py` through a connection of the caller.  
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Dialect, Table, select, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Connection, Dialect, Select, Table, func, literal, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
-__all__ = ["Kept", "Row", "insert_into", "pieces_of", "save"]
+__all__ = ["Kept", "Row", "Statement", "Values", "add_rows", "among", "fetch", "insert_into", "pieces_of", "save"]
 
 Row = dict[str, Any]
+Values = tuple[Any, ...]
 _Item = TypeVar("_Item")
 
 _AT_ONCE = 500
@@ -29,24 +31,75 @@ def insert_into(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert
 
 
 @cache
-def _upsert(dialect: Dialect, table: Table) -> tuple[str, tuple[str, ...] | None]:
-    """The statement as the driver takes it, and the order of its values; None when they go by name."""
+def _upsert(dialect: Dialect, table: Table) -> Statement:
     statement = insert_into(dialect.name, table)
     keys = [column.name for column in table.primary_key]
     others = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
-    whole = statement.on_conflict_do_update(index_elements=keys, set_=others)
-    compiled = whole.compile(dialect=dialect, column_keys=[column.name for column in table.columns])
-    return str(compiled), tuple(compiled.positiontup) if compiled.positiontup else None
+    # A table of nothing but keys has nothing to replace.
+    whole = (
+        statement.on_conflict_do_update(index_elements=keys, set_=others)
+        if others
+        else statement.on_conflict_do_nothing(index_elements=keys)
+    )
+    return Statement(dialect, table, whole)
 
 
-def save(conn: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert whole rows, or replace those with the same key.
+@cache
+def _plain_insert(dialect: Dialect, table: Table) -> Statement:
+    return Statement(dialect, table, insert_into(dialect.name, table))
 
-    Straight to the driver: SQLAlchemy's own handling of the values costs more than SQLite's writing of them.
+
+class Statement:
+    """An INSERT of whole rows, written once in the driver's words.
+
+    SQLAlchemy's own handling of the values costs more than SQLite's writing of them.
     """
-    if rows:
-        text, names = _upsert(conn.dialect, table)
-        conn.exec_driver_sql(text, [itemgetter(*names)(row) for row in rows] if names else list(rows))
+
+    def __init__(self, dialect: Dialect, table: Table, statement: sqlite.Insert | postgresql.Insert) -> None:
+        names = [column.name for column in table.columns]
+        compiled = statement.compile(dialect=dialect, column_keys=names)
+        self._text, self._names = str(compiled), names
+        self._by_place = compiled.positiontup == names
+
+    def run(self, conn: Connection, rows: Sequence[Values]) -> None:
+        """Insert rows whose values stand in the order of the table's columns."""
+        if not rows:
+            return
+        if self._by_place:
+            conn.exec_driver_sql(self._text, list(rows))
+        else:
+            conn.exec_driver_sql(self._text, [dict(zip(self._names, row, strict=True)) for row in rows])
+
+
+def add_rows(conn: Connection, table: Table, rows: Sequence[Values]) -> None:
+    """Insert new rows, values in the order of the table's columns."""
+    _plain_insert(conn.dialect, table).run(conn, rows)
+
+
+def save(conn: Connection, table: Table, rows: Iterable[Row]) -> None:
+    """Insert whole rows, or replace those with the same key."""
+    values = itemgetter(*(column.name for column in table.columns))
+    _upsert(conn.dialect, table).run(conn, [values(row) for row in rows])
+
+
+def among(conn: Connection, column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """`column IN values` for any number of values, with a text that is the same however many there are.
+
+    A list is one value for the database, so that SQLAlchemy has nothing to do for each of them.
+    """
+    if conn.dialect.name == "postgresql":
+        return column == func.any(literal(list(values), ARRAY(column.type)))
+    rows = func.json_each(json.dumps(list(values))).table_valued("value")
+    return column.in_(select(rows.c.value))
+
+
+def fetch(conn: Connection, query: Select[Any]) -> list[Values]:
+    """All rows as the driver gives them, for columns of numbers, texts and bytes: these need no conversion."""
+    result = conn.execute(query)
+    try:
+        return list(result.cursor.fetchall()) if result.cursor is not None else []
+    finally:
+        result.close()
 
 
 def pieces_of(items: Iterable[_Item], size: int = _AT_ONCE) -> Iterator[list[_Item]]:

@@ -10,13 +10,14 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import IO, Any
 
+from besom.broker.connection import Connection
 from besom.errors import (
     BesomError,
     FinishedRun,
@@ -29,19 +30,26 @@ from besom.errors import (
 )
 from besom.messages import Event
 from besom.settings import read_settings
+from besom.tracking.alert import LOG_LEVELS, AlertLevel, Alerts
 from besom.tracking.artifacts import Artifact, log_artifact, use_artifact
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.outbox import Outbox
+from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.config import RunConfig
 from besom.tracking.flusher import flusher
+from besom.tracking.identity import Identified, Mode, RunIdentity
 from besom.tracking.media.media import Media
 from besom.tracking.media.recognise import as_media
 from besom.tracking.metrics import Metric, Metrics
+from besom.tracking.restoring import restore
 from besom.tracking.resuming import Earlier
+from besom.tracking.saving import Policy, Saver, is_nothing, is_python, log_code
 from besom.tracking.settings import RunSettings
 from besom.tracking.summary import Summary
 from besom.tracking.trial import Trial
 from besom.tracking.values import KEY_LIMIT, KEYS_LIMIT, logged, utf8
-from besom.tracking.writer import Writer
+from besom.tracking.watch import Watch, Watched
+from besom.tracking.writer import SyncStatus, Writer
 
 __all__ = ["ERROR_LINES", "METRICS_KEY", "Mode", "Run", "RunIdentity", "last_lines"]
 
@@ -54,8 +62,6 @@ METRICS_KEY = "_metrics"
 ERROR_LINES = 30
 """Lines of a traceback that are kept."""
 
-Mode = Literal["online", "offline", "disabled"]
-
 _INTERRUPTS: dict[str, type[TrialInterrupted]] = {
     "cancel": TrialCancelled,
     "stop": TrialStopped,
@@ -63,21 +69,7 @@ _INTERRUPTS: dict[str, type[TrialInterrupted]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RunIdentity:
-    """Who a run is; fixed at `init()`."""
-
-    id: str
-    name: str
-    project: str
-    entity: str
-    group: str = ""
-    job_type: str = ""
-    tags: tuple[str, ...] = ()
-    notes: str = ""
-
-
-class Run:
+class Run(Identified):
     """One recorded run. Made by `besom.init()`, usable as a context manager.
 
     Args:
@@ -90,8 +82,6 @@ class Run:
         patience: Seconds that `finish` waits for Redis, outside a trial.
         earlier: What the store has of it, when it goes on outside a trial.
     """
-
-    mode: Mode = "online"
 
     def __init__(
         self,
@@ -118,90 +108,19 @@ class Run:
         self._patience = patience
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
-        self._keys: set[str] = set()
+        self._names: dict[str, str] = {}  # as logged, and as kept
         self._warned: set[str] = set()
+        self._alerts = Alerts(identity.id)
         self._metrics = Metrics(earlier.summary if earlier else {})
         self._earlier = earlier
         self.step = trial.next_step if trial else earlier.next_step if earlier else 0
         self.starting_step = self.step
-        self.state: Literal["running", "finished", "failed"] = "running"
+        self.state = "running"
         self.observers: list[Callable[[], None]] = []
         """What watches the run (`surroundings.py`); called once when it ends."""
 
     def __repr__(self) -> str:
         return f"<besom run {self.project}/{self.id} ({self.state})>"
-
-    # ---- identity, as W&B names it
-
-    @property
-    def id(self) -> str:
-        """Its id; inside a sweep `<sweep>-<number>`."""
-        return self.identity.id
-
-    @property
-    def name(self) -> str:
-        """Its display name."""
-        return self.identity.name
-
-    @property
-    def project(self) -> str:
-        """Its project."""
-        return self.identity.project
-
-    @property
-    def entity(self) -> str:
-        """User or team."""
-        return self.identity.entity
-
-    @property
-    def group(self) -> str:
-        """Its group, or ''."""
-        return self.identity.group
-
-    @property
-    def job_type(self) -> str:
-        """Its kind of job, or ''."""
-        return self.identity.job_type
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Its tags."""
-        return self.identity.tags
-
-    @property
-    def notes(self) -> str:
-        """Its notes, or ''."""
-        return self.identity.notes
-
-    @property
-    def path(self) -> str:
-        """entity/project/id."""
-        return f"{self.entity}/{self.project}/{self.id}"
-
-    @property
-    def sweep_id(self) -> str | None:
-        """Its sweep, or None."""
-        return self.trial.claim.sweep if self.trial else None
-
-    @property
-    def attempt(self) -> int:
-        """Which execution of its trial this is, from 1."""
-        return self.trial.claim.attempt if self.trial else 1
-
-    @property
-    def offline(self) -> bool:
-        """Whether it is recorded in a folder only."""
-        return self.mode == "offline"
-
-    @property
-    def disabled(self) -> bool:
-        """Whether it is recorded nowhere."""
-        return self.mode == "disabled"
-
-    @property
-    def resumed(self) -> bool:
-        """Whether it was begun before: its trial by another attempt, or it goes on by `init(resume=...)`."""
-        return self.attempt > 1 or self._earlier is not None
 
     # ---- logging
 
@@ -220,26 +139,29 @@ class Run:
             FinishedRun: after `finish()`.
             TrialInterrupted: the trial was stopped, cancelled or handed back (a BaseException).
         """
-        self._raise_if_interrupted()
+        if self.trial is not None:
+            self._raise_if_interrupted()
         if self.state != "running":
             raise FinishedRun(self.id, "log()")
         row, media = self._checked(data)
-        if step is not None and (isinstance(step, bool) or not hasattr(step, "__index__")):
-            raise TypeError(f"step must be an int, not {step!r}")
-        if step is not None and step > STEP_LIMIT:
-            raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
+        if step is not None:
+            step = _whole(step)
         if media and (step is None or step >= self.step):
             row.update(self._kept(media, self.step if step is None else step))
         with self._lock:
+            if self.state != "running":  # ended by another thread
+                raise FinishedRun(self.id, "log()")
             if step is not None:
-                step = step.__index__()
                 if step < self.step:
                     log.warning("log(step=%d) comes after step %d; steps only grow, so it is ignored", step, self.step)
                     return
                 if step > self.step:
                     self._close_row(force=False)
                     self.step = step
-            self._row.update(row)
+            if self._row:
+                self._row.update(row)
+            else:
+                self._row = row
             if commit if commit is not None else step is None:
                 self._close_row(force=True)
 
@@ -267,8 +189,7 @@ class Run:
             UsageError: a name or a summary that cannot be.
             FinishedRun: after `finish()`.
         """
-        if self.state != "running":
-            raise FinishedRun(self.id, "define_metric()")
+        self._must_run("define_metric()")
         with self._lock:
             metric = self._metrics.define(name, step_metric, step_sync, hidden, summary, overwrite)
             if self._writer.set_config({METRICS_KEY: self._metrics.told()}):
@@ -278,7 +199,12 @@ class Run:
     @cached_property
     def blobs(self) -> Blobs:
         """Where its media and artifacts go."""
-        return Blobs.of(read_settings())
+        return blobs_of(read_settings())
+
+    @cached_property
+    def saver(self) -> Saver:
+        """What it saves by path."""
+        return Saver(self)
 
     # ---- artifacts
 
@@ -313,16 +239,193 @@ class Run:
         """
         return use_artifact(self, artifact_or_name, type)
 
-    def tell(self, event: Event) -> None:
-        """Record an event; what Redis does not take now is tried again at the end."""
-        self._writer.tell(event)
+    def save(
+        self,
+        glob_str: str | os.PathLike[str] | None = None,
+        base_path: str | os.PathLike[str] | None = None,
+        policy: Policy = "live",
+    ) -> list[str] | bool:
+        """Keep files with the run, to be found again by their paths.
+
+        Args:
+            glob_str: A path, or several by `*` and `**`. Without it, as scripts of early W&B call it, nothing is done.
+            base_path: The folder that names are told from; by default the working directory, and for a path from the
+                root the folder above the file's.
+            policy: "live" keeps a file again whenever it changes, "now" once, "end" when the run ends.
+
+        Returns:
+            Where the run's folder shows them.
+
+        Raises:
+            ValueError: a policy that cannot be, or files outside `base_path`.
+            FinishedRun: after `finish()`.
+        """
+        self._must_run("save()")
+        if glob_str is None:
+            return True
+        return self.saver.save(os.fspath(glob_str), Path(base_path) if base_path is not None else None, policy)
+
+    def restore(
+        self, name: str, run_path: str | None = None, replace: bool = False, root: str | os.PathLike[str] | None = None
+    ) -> IO[str]:
+        """A file that this run, or the one at `run_path`, saved: written below `root` and open for reading.
+
+        Args:
+            name: Its path in that run.
+            run_path: `id`, `project/id` or `entity/project/id`.
+            replace: Write over a file that is there; by default that one is opened.
+            root: A folder; by default this run's.
+
+        Raises:
+            NotFound: that run has no such file.
+            Unreachable: it cannot be had from here.
+        """
+        return restore(name, run_path or self.path, replace, root or self.dir)
+
+    def log_code(
+        self,
+        root: str | None = ".",
+        name: str | None = None,
+        include_fn: Callable[..., bool] = is_python,
+        exclude_fn: Callable[..., bool] = is_nothing,
+    ) -> Artifact | None:
+        """Record source files as an artifact of type "code"; None when there are none.
+
+        Args:
+            root: The folder they are in; hidden files and besom's own are left out.
+            name: Of the artifact; by default it is made of project and program.
+            include_fn: Whether a file belongs to it, by its path, or path and root; by default Python files.
+            exclude_fn: Whether it does not all the same.
+        """
+        return log_code(self, root, name, include_fn, exclude_fn)
+
+    def tell(self, event: Event, needs: Collection[str] = ()) -> None:
+        """Record an event, after the blobs it needs; what Redis does not take now is tried again at the end."""
+        place = self.blobs.place if needs else None
+        if isinstance(place, Outbox):  # what can be seen can be downloaded
+            place.tell(event, needs)
+        else:
+            self._writer.tell(event)
+
+    def log_model(
+        self, path: str | os.PathLike[str], name: str | None = None, aliases: Sequence[str] | None = None
+    ) -> Artifact:
+        """Record a file or folder as a version of an artifact of the type "model"; see `log_artifact`."""
+        return log_artifact(self, path, name, "model", aliases)
+
+    def use_model(self, name: str) -> str:
+        """Bring a model here; the path of its file, or of its folder when there are several.
+
+        Raises:
+            NotFound: there is none; see `use_artifact`.
+            UsageError: it is no model.
+        """
+        artifact = use_artifact(self, name, "model")
+        return artifact.file() if artifact.file_count == 1 else artifact.download()
+
+    # ---- telling
+
+    def alert(
+        self,
+        title: str,
+        text: str = "",
+        level: str | AlertLevel | None = None,
+        wait_duration: float | timedelta | None = None,
+    ) -> None:
+        """Keep a message with the run, for `Api().run(...).alerts` and `besom show`, and write it to the log.
+
+        Args:
+            title: What it is about, at most 256 characters.
+            text: What there is to say, at most 16 000 characters.
+            level: "INFO" (the default), "WARN" or "ERROR".
+            wait_duration: Seconds, or a timedelta, within which another alert of this title is left out; default 60.
+
+        Raises:
+            ValueError: a level or a wait that cannot be.
+            FinishedRun: after `finish()`.
+        """
+        self._must_run("alert()")
+        alert = self._alerts.made(title, text, level, wait_duration)
+        if alert is not None:
+            self.tell(alert)
+            log.log(LOG_LEVELS[alert.level], "run %s: %s: %s", self.id, alert.title, alert.text)
+
+    def mark_preempting(self) -> None:
+        """The machine may be taken away at any moment: if the trial fails from now on, it is handed back, not failed.
+
+        Another agent takes it then, before new trials. A run outside a sweep has nobody who would start it again.
+        """
+        if self.trial is None:
+            log.info("run %s is in no sweep, so nobody starts it again when it is preempted", self.id)
+        else:
+            self.trial.mark_preempting()
+
+    def status(self) -> SyncStatus:
+        """How much of what it logged has arrived."""
+        return self._writer.status()
+
+    # ---- watching
+
+    def watch(
+        self,
+        models: Any,
+        criterion: Any = None,
+        log: Watched = "gradients",
+        log_freq: float = 1000,
+        idx: int | None = None,
+        log_graph: bool = False,
+    ) -> None:
+        """Record how a torch model's gradients and parameters are spread, while it trains.
+
+        Each tensor becomes a histogram of 64 bins in the row that is open, under `gradients/<name>` and
+        `parameters/<name>`; of a second model under `gradients/graph_1<name>`. Copies of the model are not watched.
+
+        Args:
+            models: A torch.nn.Module, or a list of them.
+            criterion: Taken because W&B takes it; nothing is recorded of it.
+            log: "gradients", "parameters", "all" or None.
+            log_freq: At every how many-th backward pass gradients are recorded, and forward pass parameters.
+            idx: Number of the first of these models; the default counts the models that this run watches, from 0.
+            log_graph: Record the model's layers as `summary["graph_<idx>"]`, at its next forward pass.
+
+        Raises:
+            ValueError: `log` is none of these.
+            TypeError: a model is no torch.nn.Module.
+            FinishedRun: after `finish()`.
+        """
+        self._must_run("watch()")
+        self._watch.add(models, log, log_freq, idx, log_graph)
+
+    def unwatch(self, models: Any = None) -> None:
+        """Stop watching a model or a list of them; without one, all."""
+        self._watch.remove(models)
+
+    def add_to_row(self, values: Mapping[str, Any]) -> None:
+        """Add plain values to the row that is open; nothing once the run is over. Raises no trial's interrupt."""
+        with self._lock:
+            if self.state == "running":
+                for key, value in values.items():
+                    if (name := self._names.get(key) or self._new_name(key)) is not None:
+                        self._row[name] = value
+
+    @cached_property
+    def _watch(self) -> Watch:
+        watch = Watch(self)
+        self.observers.append(watch.remove)
+        return watch
 
     def should_stop(self) -> bool:
         """Whether the trial is to end; the next `log()` would raise."""
         return self._interrupt() is not None
 
-    def finish(self, exit_code: int | None = None, *, error: str = "") -> None:
-        """End the run, all it logged sent; exit code 0 is finished, any other failed. Repeating it is harmless."""
+    def finish(self, exit_code: int | None = None, quiet: bool | None = None, *, error: str = "") -> None:
+        """End the run, all it logged sent. Repeating it is harmless.
+
+        Args:
+            exit_code: 0 or None is finished, any other failed.
+            quiet: Taken because W&B took it; nothing is printed at the end anyway.
+            error: What went wrong, for those who look at the run.
+        """
         with self._lock:
             if self.state != "running":
                 return
@@ -332,8 +435,12 @@ class Run:
                 self.trial.next_step = self.step
         for end in self.observers:
             end()
+        if "saver" in self.__dict__:
+            self.saver.end()
         flusher().remove(self._writer)
         batches = self._writer.close(self.trial.patience if self.trial else self._patience)
+        if not self.disabled:
+            self._settle_blobs()
         if self.trial:
             self.trial.writers[self._writer.name.writer] = batches
         self._on_finish(self, exit_code or 0, error, batches)
@@ -369,25 +476,39 @@ class Run:
 
     # ---- inside
 
+    def _connection(self) -> Connection | None:
+        return self._writer.connection
+
     def _checked(self, data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Media]]:
         """Plain values, and media; what has no room is left out, and said once for each name."""
-        if not isinstance(data, Mapping):
+        if type(data) is not dict and not isinstance(data, Mapping):
             raise TypeError(f"besom.log takes a dict of names and values, not {type(data).__name__}")
         row: dict[str, Any] = {}
         media: dict[str, Media] = {}
         for key, value in data.items():
-            if key not in self._keys and not self._takes(key):
+            name = self._names.get(key)
+            if name is None and (name := self._new_name(key)) is None:
                 continue
-            if type(value) in (float, int):
-                row[utf8(key)] = value
+            kind = type(value)
+            if kind is float or kind is int:
+                row[name] = value
             elif (shown := as_media(value)) is not None:
-                media[utf8(key)] = shown
+                media[name] = shown
             else:
                 try:
-                    row[utf8(key)] = logged(value, key)
+                    row[name] = logged(value, key)
                 except TooLarge as error:
                     self._warn(key, f"{error}; it is left out")
         return row, media
+
+    def _settle_blobs(self) -> None:
+        try:
+            left = self.blobs.settle(self._patience)
+        except BesomError as error:
+            log.warning("run %s: %s", self.id, error)
+            return
+        if left:
+            log.warning("run %s: %d files have not arrived yet; a later run here sends them", self.id, left)
 
     def _kept(self, media: Mapping[str, Media], step: int) -> dict[str, Any]:
         """What stands in the row for media; what cannot be kept is warned about, once for each name."""
@@ -399,19 +520,18 @@ class Run:
                 self._warn(key, f"{key} at step {step} cannot be kept, and is left out: {error}")
         return told
 
-    def _takes(self, key: Any) -> bool:
-        """Whether a new name has room."""
+    def _new_name(self, key: Any) -> str | None:
+        """What a name is kept as that was not logged before; None when there is no room for it."""
         if not isinstance(key, str):
             raise TypeError(f"names in besom.log are strings, not {key!r}")
         if len(key) > KEY_LIMIT:
             raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
-        if len(self._keys) >= KEYS_LIMIT:
+        if len(self._names) >= KEYS_LIMIT:
             self._warn(
                 "", f"run {self.id} has {KEYS_LIMIT} names already; {key!r} and all other new names are left out"
             )
-            return False
-        self._keys.add(key)
-        return True
+            return None
+        return self._names.setdefault(key, utf8(key))
 
     def _warn(self, about: str, message: str) -> None:
         if about not in self._warned and len(self._warned) <= KEYS_LIMIT:
@@ -425,10 +545,8 @@ class Run:
         if not self._row and not force:
             return
         row, self._row = self._row, {}
-        if self._metrics:
-            self._metrics.complete(row)
+        defined = self._metrics.take(row) if self._metrics else None
         self.summary.logged(row)
-        defined = self._metrics.summarise(row) if self._metrics else {}
         row["_timestamp"] = time.time()
         if self._writer.add(self.step, row):
             flusher().wake()
@@ -451,6 +569,16 @@ class Run:
     def _raise_if_interrupted(self) -> None:
         if (interrupt := self._interrupt()) is not None:
             raise interrupt(f"trial {self.id}")
+
+
+def _whole(step: Any) -> int:
+    """The step as an int, from one or from numpy's."""
+    if isinstance(step, bool) or not hasattr(step, "__index__"):
+        raise TypeError(f"step must be an int, not {step!r}")
+    whole = int(step.__index__())
+    if whole > STEP_LIMIT:
+        raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
+    return whole
 
 
 def last_lines(text: str, count: int = ERROR_LINES) -> str:

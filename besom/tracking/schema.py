@@ -13,12 +13,14 @@ from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, 
 __all__ = [
     "HEAD",
     "VERSION_TABLE",
+    "alerts",
     "artifact_aliases",
     "artifacts",
     "attempts",
     "chunks",
     "closings",
     "console",
+    "files",
     "last",
     "levels",
     "meta",
@@ -26,6 +28,7 @@ __all__ = [
     "overview",
     "rejected",
     "removed",
+    "run_texts",
     "runs",
     "series",
     "sweeps",
@@ -35,7 +38,7 @@ __all__ = [
     "writers",
 ]
 
-HEAD = "0003"
+HEAD = "0006"
 """Revision of these tables; revisions sort as text, so that a newer one is recognised."""
 VERSION_TABLE = "besom_version"
 """Where alembic keeps the revision; a name of our own, since a PostgreSQL database may be shared."""
@@ -236,6 +239,22 @@ console = Table(
 # Package lists and diffs, zlib, by their SHA-256: most runs share them.
 texts = Table("texts", metadata, _text("id", key=True), _blob("text"))
 
+# Which runs have a text; one that no run has is deleted.
+run_texts = Table(
+    "run_texts", metadata, _text("run", key=True), _text("text", key=True), Index("run_texts_text", "text")
+)
+
+# What `save` kept, by its path: blobs.
+files = Table(
+    "files",
+    metadata,
+    _text("run", key=True),
+    _text("name", key=True),
+    _text("sha256"),
+    _whole("size"),
+    _real("updated"),
+)
+
 rejected = Table("rejected", metadata, _text("id", key=True), _text("reason"), _text("fields"))
 
 # What `besom rm` took away, and the journal entry that said so.
@@ -257,6 +276,7 @@ artifacts = Table(
     _whole("files"),
     _text("run"),  # that logged it first
     _real("created"),
+    Index("artifacts_run", "run"),
 )
 
 # `entry` is the journal entry that set it, so that an older one, read again, changes nothing.
@@ -269,4 +289,16 @@ artifact_aliases = Table(
     _text("alias", key=True),
     _whole("version"),
     _text("entry"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    _text("id", key=True),
+    _text("run"),
+    _text("title"),
+    _text("text"),
+    _text("level"),
+    _real("created"),
+    Index("alerts_run", "run"),
 )

@@ -21,6 +21,7 @@ log = logging.getLogger("besom")
 _NAMES: Final = (
     "entity", "project", "run_id", "run_name", "run_notes", "run_tags", "run_group", "run_job_type", "mode", "resume",
     "reinit", "root_dir", "config_paths", "silent", "console", "disable_git", "disable_code", "disable_stats",
+    "save_code",
 )  # fmt: skip
 
 VARIABLES: Final = {
@@ -28,14 +29,14 @@ VARIABLES: Final = {
     "run_tags": "TAGS", "run_group": "RUN_GROUP", "run_job_type": "JOB_TYPE", "mode": "MODE", "resume": "RESUME",
     "root_dir": "DIR", "config_paths": "CONFIG_PATHS", "silent": "SILENT",
     "console": "CONSOLE", "disable_git": "DISABLE_GIT", "disable_code": "DISABLE_CODE",
-    "disable_stats": "DISABLE_STATS",
+    "disable_stats": "DISABLE_STATS", "save_code": "SAVE_CODE",
 }  # fmt: skip
 """Setting to variable, after BESOM_ or WANDB_."""
 
 _OF_THE_PROCESS: Final = ("entity", "project", "root_dir")
 """BESOM_X of these is read and checked by `besom.settings`."""
 _LISTS: Final = ("run_tags", "config_paths")
-_SWITCHES: Final = ("silent", "disable_git", "disable_code", "disable_stats")
+_SWITCHES: Final = ("silent", "disable_git", "disable_code", "disable_stats", "save_code")
 _OTHER_NAMES: Final = {"x_disable_stats": "disable_stats", "_disable_stats": "disable_stats"}
 """Names that W&B's versions had for the same."""
 _YES: Final = ("1", "true", "yes", "on")
@@ -48,8 +49,8 @@ class RunSettings:
     Args:
         values: By W&B's names: entity, project, run_id, run_name, run_notes, run_tags, run_group, run_job_type, mode,
             resume, reinit, root_dir, config_paths; silent (errors only are told), console ("off" keeps nothing of what
-            is printed), disable_git, disable_code (no diff), disable_stats (no system metrics). Other settings of W&B
-            are kept in `others` and do nothing.
+            is printed), disable_git, disable_code (neither diff nor script), disable_stats (no system metrics),
+            save_code (the script is kept). Other settings of W&B are kept in `others` and do nothing.
 
     Raises:
         TypeError: a name that is nearly one of these.
@@ -75,6 +76,7 @@ class RunSettings:
         self.disable_git: bool | None = None
         self.disable_code: bool | None = None
         self.disable_stats: bool | None = None
+        self.save_code: bool | None = None
         self.others: dict[str, Any] = {}
         for name, value in values.items():
             self._take(name, value)
@@ -91,6 +93,12 @@ class RunSettings:
             raise TypeError(f"besom.Settings has no {name!r}; did you mean {close!r}?")
         else:
             self.others[name] = value
+
+    def __getattr__(self, name: str) -> Any:
+        others = self.__dict__.get("others", {})
+        if name not in others:
+            raise AttributeError(f"besom.Settings has no {name!r}")
+        return others[name]
 
     def __repr__(self) -> str:
         return f"besom.Settings({', '.join(f'{name}={value!r}' for name, value in self.given().items())})"

@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Callable, Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, Final, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgpack
 from sqlalchemy import Connection
 
 from besom.errors import Unreachable
-from besom.tracking import artifact_rows, finding, history, reader
+from besom.tracking import alert_rows, artifact_rows, file_rows, finding, history, reader
+from besom.tracking.http import HttpClient
 from besom.tracking.store import Store
 
 __all__ = ["QUERIES", "HttpSource", "LocalSource", "Source"]
@@ -28,12 +26,14 @@ def _curve(conn: Connection, run: str, key: str, points: int = 500) -> list[list
 
 
 QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
+    "alerts": alert_rows.alerts_of,
     "artifact": artifact_rows.find,
     "artifact_versions": artifact_rows.versions,
     "attempts": reader.attempts,
     "best_trials": reader.best_trials,
     "console": reader.console,
     "curve": _curve,
+    "files": file_rows.files_of,
     "keys": history.keys,
     "page": history.read_page,
     "rejected": reader.rejected,
@@ -84,23 +84,15 @@ class LocalSource:
 
 
 class HttpSource:
-    """A controller's read API, over one connection that is kept open; safe to share between threads.
+    """A controller's read API; safe to share between threads.
 
     Args:
-        address: `http://host:port`.
-        token: What it asks for.
-        timeout: Seconds to wait for an answer.
+        client: Where it is.
     """
 
-    def __init__(self, address: str, token: str, timeout: float = 30.0) -> None:
-        self._address = address.rstrip("/")
-        self._host = urlsplit(self._address)
-        self.where = self._address
-        self._token = token
-        self._timeout = timeout
-        self._lock = threading.Lock()
-        self._open: HTTPConnection | None = None
-        self._process = os.getpid()
+    def __init__(self, client: HttpClient) -> None:
+        self.where = client.address
+        self._client = client
 
     def ask(self, query: str, **arguments: Any) -> Any:
         """The answer.
@@ -109,38 +101,14 @@ class HttpSource:
             Unreachable: the controller does not answer, or refuses.
         """
         given = {name: json.dumps(value) for name, value in arguments.items() if value is not None}
-        target = f"{self._host.path}/api/{query}?{urlencode(given)}"
-        try:
-            with self._lock:
-                status, body = self._get(target)
-        except (OSError, HTTPException, ValueError) as error:
-            self.close()
-            raise Unreachable(f"the controller at {self._address} does not answer: {error}") from None
-        if status != 200:
+        headers = {"Accept": "application/msgpack"}
+        with self._client.request("GET", f"/api/{query}?{urlencode(given)}", headers) as answer:
+            body = answer.read()
+        if answer.status != 200:
             told = body.decode("utf-8", "replace")[:200]
-            raise Unreachable(f"the controller at {self._address} refuses {query}: {told}")
+            raise Unreachable(f"the controller at {self.where} refuses {query}: {told}")
         return msgpack.unpackb(body, strict_map_key=False)
 
     def close(self) -> None:
         """Close the connection; the next `ask` opens another."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
-
-    def _get(self, target: str) -> tuple[int, bytes]:
-        if self._process != os.getpid():  # a fork must not speak on its parent's connection
-            self._open, self._process = None, os.getpid()
-        if self._open is not None:
-            try:
-                return self._exchange(self._open, target)
-            except (ConnectionError, HTTPException):
-                self.close()  # the other side closes what has been idle for a while
-        kind = HTTPSConnection if self._host.scheme == "https" else HTTPConnection
-        self._open = kind(self._host.hostname or "", self._host.port, timeout=self._timeout)
-        return self._exchange(self._open, target)
-
-    def _exchange(self, connection: HTTPConnection, target: str) -> tuple[int, bytes]:
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/msgpack"}
-        connection.request("GET", target, headers=headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        self._client.close()

@@ -31,16 +31,16 @@ class Summary(NamedValues):
         """Set values; each stands until its name is logged again."""
         held = {key: plain(value, key) for key, value in values.items()}
         self._changed(held)  # raises when the run is over
-        self._values.update(held)
+        self._items.update(held)
 
     def logged(self, row: Mapping[str, Any]) -> None:
         """A row was logged: its values are the last."""
-        self._values.update(row)
+        self._items.update(row)
 
     def defined(self, values: Mapping[str, Any]) -> None:
         """What `define_metric` makes of a row."""
         for key, value in values.items():
             if value == NO_SUMMARY:
-                self._values.pop(key, None)
+                self._items.pop(key, None)
             else:
-                self._values[key] = value
+                self._items[key] = value

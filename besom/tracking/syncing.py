@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from besom.broker.journal import Journal
-from besom.errors import NotFound
+from besom.errors import NotFound, Unreachable
 from besom.messages import RunBeat, RunEnded, RunStarted
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.offline import BLOBS, ENDED, EVENTS, STARTED, read_event, read_told
 from besom.tracking.spool import send_leftovers, send_spool
 
@@ -25,6 +25,8 @@ __all__ = ["SYNCED", "Synced", "sync"]
 
 log = logging.getLogger("besom")
 
+_FILES_PATIENCE: Final = 60
+"""Files may take so many times as long as a batch."""
 SYNCED: Final = "synced"
 """In the folder of an offline run that has been sent whole; names the namespace it went to."""
 
@@ -84,6 +86,8 @@ def _send_run(folder: Path, started: RunStarted, journal: Journal, blobs: Blobs,
     batches = sum(send_spool(path, journal, patience=patience, keep=True) for path in spools)
     for path in sorted((folder / BLOBS).glob("??/*")):
         blobs.put(path)
+    if left := blobs.settle(_FILES_PATIENCE * patience):
+        raise Unreachable(f"{left} files of run {started.run} have not arrived at {blobs.where}; call again")
     for path in sorted(folder.glob(f"*{EVENTS}")):
         for event in read_told(path):
             journal.append(event, patience=patience)

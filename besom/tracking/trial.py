@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from besom.errors import TrialInterrupted, UsageError
+from besom.disk import private_folder
+from besom.errors import BesomError, TrialInterrupted, UsageError
 from besom.messages import Claim, SweepSpec
 
 if TYPE_CHECKING:
     from besom.broker.connection import Connection
 
-__all__ = ["TRIAL_FILE", "Trial", "current_trial", "set_trial", "trial_from_environment"]
+__all__ = ["PREEMPTIONS", "TRIAL_FILE", "Trial", "current_trial", "goes_back", "set_trial", "trial_from_environment"]
+
+log = logging.getLogger("besom")
 
 TRIAL_FILE = "trial.json"
 """In the trial's directory: what a command trial's `init()` needs; its path is in BESOM_TRIAL."""
+
+_MARK_FILE: Final = "preempting"
+"""In the trial's directory: the token of the attempt that called `run.mark_preempting()`."""
+PREEMPTIONS: Final = 20
+"""Attempts after which a trial that fails is no longer handed back, marked or not: one that always fails must end."""
 
 
 @dataclass
@@ -39,9 +48,26 @@ class Trial:
     next_step: int = 0
     """Where a second `init()` in the same trial goes on."""
 
+    def mark_preempting(self) -> None:
+        """The machine may be taken away at any moment: if this attempt fails from now on, the trial is handed back."""
+        try:
+            private_folder(self.directory)
+            (self.directory / _MARK_FILE).write_text(self.claim.token, encoding="utf-8")
+        except (OSError, BesomError) as error:
+            log.warning("trial %s cannot be marked as preempting: %s", self.claim.run_id, error)
+
     def to_json(self) -> str:
         """What a child process needs."""
         return json.dumps({"spec": self.spec.model_dump(mode="json"), "claim": self.claim.model_dump(mode="json")})
+
+
+def goes_back(directory: Path, claim: Claim) -> bool:
+    """Whether an attempt that failed is to be handed back: it was marked as preempting, and not too often."""
+    try:
+        marked = (directory / _MARK_FILE).read_text(encoding="utf-8") == claim.token
+    except (OSError, ValueError):
+        return False
+    return marked and claim.attempt < PREEMPTIONS
 
 
 _current: ContextVar[Trial | None] = ContextVar("besom_trial", default=None)

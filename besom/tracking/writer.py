@@ -11,34 +11,45 @@ import logging
 import secrets
 import threading
 import time
-from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
-from besom.messages import BatchBody, Event
+from besom.messages import Event
+from besom.tracking.columns import BATCH_BYTES, BATCH_ROWS, bodies_of
 from besom.tracking.spool import Spool, WriterName
 from besom.tracking.values import size_of
 
-__all__ = ["FLUSH_SECONDS", "MEMORY_BYTES", "Writer"]
+__all__ = ["FLUSH_SECONDS", "MEMORY_BYTES", "SyncStatus", "Writer"]
 
 log = logging.getLogger("besom")
 
 FLUSH_SECONDS: Final = 0.2
-_BATCH_ROWS: Final = 500
-_BATCH_BYTES: Final = 48_000
 MEMORY_BYTES: Final = 64_000_000
 """Memory of one writer, by default."""
 _SHARE: Final = 8
 """An eighth of it for batches that are kept, an eighth of values for rows: as Python objects these take five times."""
 _ALL: Final = 1 << 62
 """Bytes: the whole spool."""
-_EXACT_INT: Final = 2**53
-_INT64: Final = 2**63
+_NUMBERS: Final = frozenset({float, int, bool})
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """How much of what a run logged has arrived, as W&B names it."""
+
+    sync_items_total: int
+    """Batches so far."""
+    sync_items_pending: int
+    """Those of them that have not arrived."""
+    sync_time: datetime | None
+    """When the last one did."""
 
 
 class Writer:
@@ -65,8 +76,8 @@ class Writer:
         self.name = name
         self.control = ""
         """What the last reply asked for: 'cancel', 'stop', 'stale', 'pause' or ''."""
-        self.full = threading.Event()
-        """Set when a batch's worth is waiting."""
+        self.full = False
+        """Whether a batch's worth is waiting."""
         self._journal = journal
         self._limit = journal_limit
         self._clock = clock
@@ -83,6 +94,7 @@ class Writer:
         self._kept: deque[tuple[int, bytes]] = deque()  # not known to be in the store
         self._kept_bytes = 0
         self._sent = 0  # highest number that Redis has
+        self._arrived = 0.0  # when Redis took the last, seconds since the epoch
         self._complained: set[str] = set()
 
     @staticmethod
@@ -104,24 +116,34 @@ class Writer:
 
     # ---- what the run calls
 
-    def add(self, step: int, row: Mapping[str, Any]) -> bool:
-        """Add a row of plain values; whether it was the first of a batch."""
+    @property
+    def connection(self) -> Connection | None:
+        """To the Redis where batches go; None when they go elsewhere."""
+        return self._journal.connection if self._journal else None
+
+    def status(self) -> SyncStatus:
+        """How many batches there were so far, how many have not arrived yet, and when the last one did."""
+        arrived = datetime.fromtimestamp(self._arrived, UTC) if self._arrived else None
+        return SyncStatus(self._seq, max(0, self._seq - self._sent), arrived)
+
+    def add(self, step: int, row: dict[str, Any]) -> bool:
+        """Add a row of plain values, which is the writer's from now on; whether the flusher is to be woken."""
+        size = 32 + 16 * len(row)
+        for value in row.values():
+            if type(value) not in _NUMBERS:
+                size += 8 + size_of(value)
         with self._rows:
-            for key, value in row.items():
-                column = self._history.get(key)
-                if column is None:
-                    column = self._history[key] = ([], [])
-                    self._size += len(key) + 16
-                column[0].append(step)
-                column[1].append(value)
-                self._size += 16 if type(value) in (float, int, bool) else 24 + size_of(value)
-                self._summary.pop(key, None)
-            self._count += 1
-            first = self._noted()
+            self._steps.append(step)
+            self._logged.append(row)
+            self._size += size
+            if self._summary:  # what was set before is logged now
+                for key in self._summary.keys() & row.keys():
+                    del self._summary[key]
+            news = self._noted()
             too_many = self._size > self._memory
         if too_many:
             self._spill()
-        return first
+        return news
 
     def set_summary(self, values: Mapping[str, Any]) -> bool:
         """Set summary values explicitly."""
@@ -154,7 +176,7 @@ class Writer:
 
     def due(self) -> float | None:
         """When `flush` should be called next, in the clock's seconds; None when nothing waits."""
-        if self.full.is_set():
+        if self.full:
             return 0.0
         if self._size or self._unsent():
             return self._due
@@ -192,18 +214,19 @@ class Writer:
     # ---- inside
 
     def _clear(self) -> None:
-        self._history: dict[str, tuple[list[int], list[Any]]] = {}
+        self._steps: list[int] = []
+        self._logged: list[dict[str, Any]] = []
         self._summary: dict[str, Any] = {}
         self._config: dict[str, Any] = {}
         self._console: list[tuple[str, float, str]] = []
         self._size = 0
-        self._count = 0
         self._announced = False  # the flusher knows that something waits
-        self.full.clear()
+        self.full = False
 
     def _noted(self) -> bool:
-        if self._count >= _BATCH_ROWS or self._size >= _BATCH_BYTES:
-            self.full.set()
+        """Whether the flusher does not know yet that there is something to send, or that it is due at once."""
+        if not self.full and (self._size >= BATCH_BYTES or len(self._steps) >= BATCH_ROWS):
+            self.full = self._announced = True
             return True
         if not self._announced:
             self._announced = True
@@ -242,9 +265,9 @@ class Writer:
             with self._rows:
                 if not self._size:
                     return
-                history, summary, config, console = self._history, self._summary, self._config, self._console
+                waiting = self._steps, self._logged, self._summary, self._config, self._console
                 self._clear()
-            for body in _bodies(history, summary, config, console):
+            for body in bodies_of(*waiting):
                 packed = body.pack()
                 if self._keep(self._seq + 1, packed):
                     self._seq += 1  # only now: a number without its batch would be missed for ever
@@ -317,7 +340,7 @@ class Writer:
             )
         with self._keeping:
             if answer.status == "ok":
-                self._sent = max(self._sent, seq)
+                self._sent, self._arrived = max(self._sent, seq), time.time()
             while self._kept and self._kept[0][0] <= answer.recorded:
                 self._kept_bytes -= len(self._kept.popleft()[1])
         return answer.status
@@ -338,50 +361,3 @@ class Writer:
         if about not in self._complained:
             self._complained.add(about)
             log.warning("%s", message)
-
-
-def _bodies(
-    history: dict[str, tuple[list[int], list[Any]]],
-    summary: dict[str, Any],
-    config: dict[str, Any],
-    console: list[tuple[str, float, str]],
-) -> list[BatchBody]:
-    """Batches of about 48 kB; a batch holds whole columns or pieces of one."""
-    bodies: list[BatchBody] = []
-    columns: dict[str, tuple[str, bytes, Any]] = {}
-    room = _BATCH_BYTES
-    for key, (steps, values) in history.items():
-        for start in range(0, len(steps), _BATCH_ROWS):
-            piece = values[start : start + _BATCH_ROWS]
-            size = len(key) + sum(24 + size_of(value) for value in piece)
-            if columns and (size > room or key in columns):
-                bodies.append(BatchBody(history=columns))
-                columns, room = {}, _BATCH_BYTES
-            columns[key] = encode_column(steps[start : start + _BATCH_ROWS], piece)
-            room -= size
-    for start in range(0, len(console), _BATCH_ROWS):
-        bodies.append(BatchBody(console=console[start : start + _BATCH_ROWS]))
-    if columns or summary or config:
-        bodies.append(BatchBody(history=columns, summary=summary, config=config))
-    return bodies
-
-
-def encode_column(steps: list[int], values: list[Any]) -> tuple[str, bytes, Any]:
-    """A column as `messages.BatchBody` keeps it."""
-    packed_steps = array("q", steps).tobytes()
-    kinds = {type(value) for value in values}
-    if kinds == {int} and all(-_INT64 <= value < _INT64 for value in values):
-        return "q", packed_steps, array("q", values).tobytes()
-    if kinds <= {int, float} and all(type(value) is float or abs(value) <= _EXACT_INT for value in values):
-        return "d", packed_steps, array("d", values).tobytes()
-    return "j", packed_steps, [_msgpack_safe(value) for value in values]
-
-
-def _msgpack_safe(value: Any) -> Any:
-    if type(value) is int and not -_INT64 <= value < 2 * _INT64:
-        return float(value)  # msgpack, like JSON in most readers, ends at 64 bits
-    if isinstance(value, list):
-        return [_msgpack_safe(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _msgpack_safe(item) for name, item in value.items()}
-    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
 import signal
 import sys
 import threading
@@ -13,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from besom.agent.command_trial import CommandTrials
-from besom.agent.signals import Signals
+from besom.agent.command_trial import Child, CommandTrials
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.broker.ledger import Ending
@@ -31,10 +31,10 @@ KILL_DELAY = 0.2
 class Room:
     """Makes command trials and reads what they left."""
 
-    def __init__(self, fake: Connection, lend: Lend, signals: Signals) -> None:
-        self._fake, self._lend, self._signals = fake, lend, signals
+    def __init__(self, fake: Connection, lend: Lend) -> None:
+        self._fake, self._lend = fake, lend
         self.claim: Claim | None = None
-        self.trials: CommandTrials | None = None
+        self.child: Child | None = None
 
     def run(
         self, *command: str, params: dict[str, Any] | None = None, echo: bool = False, **spec: Any
@@ -42,11 +42,16 @@ class Room:
         """Execute a command as a trial."""
         made, self.claim = self._lend(params, command=command, **spec)
         settings = read_settings(kill_delay_seconds=KILL_DELAY)
-        self.trials = CommandTrials(self._fake, made, settings, self._signals, echo=echo)
-        try:
-            return self.trials.run(self.claim)
-        finally:
-            self.trials.close()
+        trials = CommandTrials(self._fake, made, settings, echo=echo)
+        self.child = child = trials.start(self.claim)
+        while not child.is_over():
+            with selectors.DefaultSelector() as selector:
+                for fd in child.fds:
+                    selector.register(fd, selectors.EVENT_READ)
+                readable = [key.fd for key, _ in selector.select(min(child.pause(), 0.1))]
+            for fd in readable:
+                child.read(fd)
+        return trials.settle(child)
 
     def python(self, code: str, *arguments: str, **more: Any) -> Ending | None:
         """Execute Python code as a trial."""
@@ -62,7 +67,7 @@ class Room:
         """Do something from another thread when the child is so far."""
 
         def work() -> None:
-            until(condition, "the child")
+            until(lambda: self.child is not None and condition(), "the child")
             action()
 
         thread = threading.Thread(target=work)
@@ -71,8 +76,8 @@ class Room:
 
 
 @pytest.fixture
-def room(fake: Connection, lend: Lend, signals: Signals) -> Room:
-    return Room(fake, lend, signals)
+def room(fake: Connection, lend: Lend) -> Room:
+    return Room(fake, lend)
 
 
 def _state(ending: Ending | None) -> tuple[str, int]:
@@ -151,6 +156,14 @@ def test_exit_code(room: Room, code: int) -> None:
     assert _state(ending) == ("failed", code)
     assert ending is not None
     assert ending.details["error"] == f"exit code {code}"
+
+
+@pytest.mark.parametrize(("code", "state"), [(1, None), (0, "finished")])
+def test_marked_as_preempting(room: Room, code: int, state: str | None) -> None:
+    """A child that fails after `mark_preempting()` is handed back; one that ends well has finished."""
+    marks = "from besom.tracking.trial import current_trial; current_trial().mark_preempting()"
+    ending = room.run(sys.executable, "-c", f"{marks}; raise SystemExit({code})")
+    assert (ending.state if ending else None) == state
 
 
 def test_error_is_the_end_of_stderr(room: Room) -> None:
@@ -256,9 +269,8 @@ def test_interrupt(room: Room, tmp_path: Path, manner: str, why: Any, state: str
     mark = tmp_path / "mark"
 
     def interrupt() -> None:
-        assert room.trials is not None
-        assert room.claim is not None
-        room.trials.interrupt(room.claim, why)
+        assert room.child is not None
+        room.child.end(why)
 
     thread = room.once(mark.exists, interrupt)
     ending = room.python(WAITS, str(mark), manner)
@@ -267,26 +279,6 @@ def test_interrupt(room: Room, tmp_path: Path, manner: str, why: Any, state: str
     if ending is not None:
         code = {"polite": 0, "plain": -signal.SIGTERM, "deaf": -signal.SIGKILL}[manner]
         assert ending.details["exit_code"] == code
-
-
-def test_interrupt_of_another_attempt(room: Room, tmp_path: Path) -> None:
-    """A word about another attempt does not end this one."""
-    mark, end = tmp_path / "mark", tmp_path / "end"
-
-    def interrupt() -> None:
-        assert room.trials is not None
-        assert room.claim is not None
-        room.trials.interrupt(room.claim.model_copy(update={"token": "other"}), TrialCancelled)
-        end.touch()
-
-    code = (
-        "import os, sys, threading\n"
-        "open(sys.argv[1], 'w').close()\n"
-        "while not os.path.exists(sys.argv[2]): threading.Event().wait(0.01)"
-    )
-    thread = room.once(mark.exists, interrupt)
-    assert _state(room.python(code, str(mark), str(end))) == ("finished", 0)
-    thread.join(10)
 
 
 FAMILY = """
@@ -305,23 +297,14 @@ def test_grandchild_ends_too(room: Room, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
 
     def interrupt() -> None:
-        assert room.trials is not None
-        assert room.claim is not None
-        room.trials.interrupt(room.claim, TrialStopped)
+        assert room.child is not None
+        room.child.end(TrialStopped)
 
     thread = room.once(mark.exists, interrupt)
     room.python(FAMILY, str(mark), DEAF)
     thread.join(10)
     child, grandchild = map(int, mark.read_text().split())
     until(lambda: not alive(child) and not alive(grandchild), "the end of both", 5)
-
-
-def test_signal_of_the_agent(room: Room, signals: Signals, tmp_path: Path) -> None:
-    """When the agent is told to hand back, the child ends and the trial gives no ending."""
-    mark = tmp_path / "mark"
-    thread = room.once(mark.exists, signals.handing_back.set)
-    assert room.python(WAITS, str(mark), "plain") is None
-    thread.join(10)
 
 
 def test_pipes_are_closed(room: Room) -> None:

@@ -89,6 +89,22 @@ def test_preempted_is_handed_back(run: Run) -> None:
     assert run(raising(TrialPreempted())) is None
 
 
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [(ValueError("gone"), None), (SystemExit(1), None), (SystemExit(0), "finished"), (TrialCancelled(), "cancelled")],
+)
+def test_marked_as_preempting(run: Run, error: BaseException, state: str | None) -> None:
+    """What fails after `mark_preempting()` is handed back; what ends well, or was cancelled, has ended."""
+
+    def function() -> None:
+        with besom.init():
+            besom.mark_preempting()
+        raise error
+
+    ending = run(function)
+    assert (ending.state if ending else None) == state
+
+
 def test_keyboard_interrupt_rises(run: Run) -> None:
     """KeyboardInterrupt is the user's, and reaches the caller."""
     with pytest.raises(KeyboardInterrupt):

@@ -16,7 +16,10 @@ import pytest
 from pyarrow import parquet
 
 from besom.cli.curve import sparkline
+from besom.messages import RunAlerted
+from besom.tracking.recorder import Recorder
 from besom.tracking.store import Store, get_meta, set_meta
+from tests.tracking.stories import play
 
 from .conftest import Besom
 
@@ -167,6 +170,24 @@ def test_a_damaged_store_gives_no_backup(told: Store, besom: Besom, tmp_path: Pa
     assert (answer.code, answer.out) == (2, "")
     assert "copy" in answer.err
     assert not list(tmp_path.glob("copy*"))
+
+
+def test_show_lists_alerts(told: Store, besom: Besom) -> None:
+    """The last ten, each with the first line of its text; as JSON all of them, whole."""
+    many = [
+        RunAlerted(run="s1-1", id=f"a{n}", title=f"title {n}", text=f"text {n}\nmore", level="WARN", at_ms=n * 1000)
+        for n in range(12)
+    ]
+    play(told, Recorder(), many, first=1000)
+    out = besom("show", "s1-1").out
+    assert "alerts, the last 10 of 12" in out
+    assert [line.split()[-5:] for line in out.splitlines() if " WARN " in line] == [
+        ["WARN", "title", str(n), "text", str(n)] for n in range(2, 12)
+    ]
+    assert [alert["text"] for alert in json.loads(besom("show", "s1-1", "--json").out)["alerts"]] == [
+        f"text {n}\nmore" for n in range(12)
+    ]
+    assert "alerts" not in besom("show", "s1-4").out
 
 
 def test_show_draws_what_a_run_logged(told: Store, besom: Besom) -> None:

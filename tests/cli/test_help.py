@@ -29,7 +29,7 @@ def loaded(code: str, names: tuple[str, ...]) -> list[str]:
 def test_the_commands() -> None:
     """The verbs of the contract, and no other."""
     assert set(COMMANDS) == {
-        "agent", "agents", "backup", "best", "cancel", "controller", "demo", "down", "exec", "export", "logs",
+        "agent", "agents", "backup", "best", "cancel", "controller", "demo", "down", "exec", "export", "gc", "logs",
         "ls", "pause", "resume", "retry", "rm", "run", "runs", "show", "status", "stop", "sweep", "sync",
     }  # fmt: skip
 

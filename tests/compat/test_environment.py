@@ -30,6 +30,30 @@ if sys.argv[1] == "parent":
 """
 
 
+CHILDREN = """
+import multiprocessing
+import wandb
+
+def own_run(name):
+    with wandb.init(project="mine", id=name) as run:
+        run.config.update({"late": name})
+        run.log({"loss": 2.0})
+
+def same_run(name):
+    wandb.log({name: 3.0})
+
+if __name__ == "__main__":
+    wandb.init(project="mine", id="parent")
+    wandb.log({"loss": 1.0})
+    for method, target in (("spawn", own_run), ("forkserver", own_run), ("fork", same_run)):
+        child = multiprocessing.get_context(method).Process(target=target, args=(method,))
+        child.start()
+        child.join()
+        assert child.exitcode == 0, method
+    wandb.log({"loss": 0.5})
+"""
+
+
 LOOK = """
 from importlib.util import find_spec
 print(find_spec("wandb"), find_spec("wandb"), "ran")
@@ -59,6 +83,20 @@ def test_a_script_and_its_child(redis_server: RedisServer, tmp_path: Path) -> No
     assert [(info["name"], info["project"], info["config"]) for info in told] == [("", "mine", {"lr": 0.1})] * 2
     assert [event.run for event in events(connection, RunEnded)] == ["parent", "child"]
     assert decoded(connection, "child")["loss"] == [(0, 0.1)]
+    connection.close()
+
+
+@pytest.mark.redis
+def test_children_of_multiprocessing(redis_server: RedisServer, tmp_path: Path) -> None:
+    """A child that is spawned finds the stand-in and records its own run; one that is forked logs to its parent's."""
+    (tmp_path / "train.py").write_text(CHILDREN)
+    done = execute(sys.executable, str(tmp_path / "train.py"), BESOM_REDIS_URL=redis_server.url)
+    assert done.returncode == 0, done.stderr
+    connection = Connection(redis_server.url)
+    assert [event.run for event in events(connection, RunEnded)] == ["spawn", "forkserver", "parent"]
+    assert decoded(connection, "spawn")["loss"] == decoded(connection, "forkserver")["loss"] == [(0, 2.0)]
+    parent = decoded(connection, "parent")
+    assert (parent["loss"], [value for _, value in parent["fork"]]) == ([(0, 1.0), (1, 0.5)], [3.0])
     connection.close()
 
 

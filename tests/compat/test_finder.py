@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -46,6 +47,20 @@ def test_it_goes_away_again() -> None:
     remove()
     assert not any(isinstance(finder, Finder) for finder in sys.meta_path)
     assert not any(name.startswith("wandb") for name in sys.modules)
+
+
+@pytest.mark.parametrize(("held", "wanted"), [(None, "ours"), ("theirs", "theirs")])
+def test_the_project_is_where_libraries_look(held: str | None, wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers and Lightning read WANDB_PROJECT before they fall back to a name of their own."""
+    monkeypatch.setenv("WANDB_PROJECT", "later undone")
+    monkeypatch.delenv("WANDB_PROJECT")
+    monkeypatch.setenv("BESOM_PROJECT", "ours")
+    if held:
+        monkeypatch.setenv("WANDB_PROJECT", held)
+    finders = list(sys.meta_path)
+    install()
+    sys.meta_path[:] = finders
+    assert os.environ["WANDB_PROJECT"] == wanted
 
 
 def test_importing_the_module_is_enough() -> None:

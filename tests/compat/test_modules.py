@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import pytest
@@ -69,6 +70,15 @@ def test_every_name_of_wandb_can_be_imported(wandb: Any) -> None:
     assert set(wandb.__all__) <= set(dir(wandb))
 
 
+def test_methods_of_a_run_are_calls_too(wandb: Any, wired: Any) -> None:
+    """What W&B has as a function and besom as a method of a run goes to the active run."""
+    with pytest.raises(wandb.Error, match=r"call wandb\.init\(\) before wandb\.log_artifact\(\)"):
+        wandb.log_artifact(wandb.Artifact("a", "dataset"))
+    wandb.init(project="p")
+    logged = wandb.log_artifact(wandb.Artifact("a", "dataset"), aliases=["first"])
+    assert logged.qualified_name == f"{wandb.run.entity}/p/a"
+
+
 def test_a_missing_name_says_so_when_it_is_used(wandb: Any) -> None:
     """A name of wandb that besom has not can be imported and compared with, and refuses a call by its name."""
     from wandb import Molecule
@@ -94,11 +104,33 @@ def test_harmless_calls(wandb: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert wandb.setup() is None
     assert wandb.require("service") is None
     assert wandb.Settings(start_method="thread").start_method == "thread"
+    assert wandb.Settings is besom.Settings
     for _ in range(2):
         wandb.termwarn("once", repeat=False)
     wandb.termlog("plain")
     wandb.termerror("bad")
     assert [line.rpartition(" ")[2] for line in capsys.readouterr().err.splitlines()] == ["once", "plain", "bad"]
+
+
+def test_what_scripts_call_of_a_run(wandb: Any, wired: Any) -> None:
+    """Calls of the examples that people start from, old names among them, do what they say or nothing."""
+    from wandb import AlertLevel  # type: ignore[import-not-found]
+
+    wandb.setup()
+    run = wandb.init(project="p", settings=wandb.Settings(start_method="thread"), anonymous="allow")
+    assert wandb.alert("loss", "is nan", AlertLevel.WARN, 5) is None
+    assert wandb.run.alert(title="loss", text="is nan", level="WARN") is None
+    assert wandb.mark_preempting() is None
+    assert run.get_url() is run.get_project_url() is run.get_sweep_url() is None
+    assert run.project_name() == "p"
+    run.name = f"{run.name}-1"
+    run.tags = (*run.tags, "best")
+    assert run.status().sync_items_pending == 0
+    assert wandb.unwatch() is None
+    assert run.settings.start_method == "thread"
+    run.finish(quiet=True)
+    wandb.teardown()
+    assert wandb.run is None
 
 
 def test_init_leaves_out_what_means_nothing(
@@ -111,12 +143,9 @@ def test_init_leaves_out_what_means_nothing(
         given.update(project=project, name=name)
 
     monkeypatch.setattr(besom, "init", small)
-    wandb.init(project="p", resume="allow", anonymous=None, sync_tensorboard=True)
+    wandb.init(project="p", anonymous=None, save_code=False, sync_tensorboard=True)
     assert given == {"project": "p", "name": None}
     assert "wandb.init(sync_tensorboard=...) is ignored" in caplog.text
-    assert "resume" not in caplog.text
-    with pytest.raises(UsageError, match="no disabled runs"):
-        wandb.init(mode="disabled")
     with pytest.raises(TypeError, match="projct"):
         wandb.init(projct="p")
 
@@ -132,7 +161,9 @@ def test_agent_has_wandbs_order(wandb: Any, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_project_of_the_environment(wandb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What transformers sets before its sweeps is where the next run goes."""
     monkeypatch.setenv("BESOM_PROJECT", "before")
+    monkeypatch.setenv("WANDB_PROJECT", "before")
     monkeypatch.setenv("BESOM_ENTITY", "before")
     wandb.env.set_project("p")
     wandb.env.set_entity("e")
     assert (wandb.env.get_project(), wandb.env.get_entity()) == ("p", "e")
+    assert os.environ["WANDB_PROJECT"] == "p"

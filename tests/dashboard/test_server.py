@@ -22,6 +22,7 @@ from besom.messages import (
     ArtifactLogged,
     Batch,
     BatchBody,
+    FileSaved,
     Metric,
     RunStarted,
     SweepCreated,
@@ -30,6 +31,8 @@ from besom.messages import (
     TrialEnded,
 )
 from besom.tracking.api import Api
+from besom.tracking.blobs.folder import Folder
+from besom.tracking.http import HttpClient
 from besom.tracking.recorder import Recorder
 from besom.tracking.source import QUERIES, HttpSource, LocalSource
 from besom.tracking.store import Store
@@ -53,6 +56,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         RunStarted(run="s1-1", sweep="s1", number=1, body=b"\x80"),
         Batch(run="s1-1", attempt=1, writer="w", seq=1, body=body),
         TrialEnded(**mine, state="finished", writers={"w": 1}),
+        FileSaved(run="s1-1", name="model.pt", sha256="0" * 64, size=3),
         ArtifactLogged(run="s1-1", entity="e", project="p", name="m", type="model", digest="d", size=1, files=1),
     ]
     recorder = Recorder()
@@ -65,8 +69,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def server(store: Store) -> Iterator[HttpServer]:
-    running = HttpServer(store, "127.0.0.1", 0)
+def server(store: Store, tmp_path: Path) -> Iterator[HttpServer]:
+    running = HttpServer(store, Folder(tmp_path / "blobs"), "127.0.0.1", 0)
     yield running
     running.stop()
 
@@ -81,6 +85,10 @@ def _get(url: str, **headers: str) -> tuple[int, str, Any]:
             return error.code, error.read().decode(), error.headers
 
 
+def _source(address: str, token: str) -> HttpSource:
+    return HttpSource(HttpClient(address, token))
+
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "artifact": {"name": "m", "alias": "latest"},
     "artifact_versions": {"name": "m"},
@@ -88,6 +96,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "best_trials": {"sweep_id": "s1"},
     "console": {"run_id": "s1-1"},
     "curve": {"run": "s1-1", "key": "loss"},
+    "files": {"run": "s1-1"},
     "keys": {"run": "s1-1"},
     "page": {"run": "s1-1", "min_step": 1},
     "rejected": {},
@@ -110,7 +119,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("query", sorted(QUERIES))
 def test_both_sources_agree(query: str, store: Store, server: HttpServer) -> None:
     """Over HTTP every query gives what the store itself gives, NaN included."""
-    with closing(HttpSource(server.address, server.token)) as source:
+    with closing(_source(server.address, server.token)) as source:
         there = source.ask(query, **ARGUMENTS[query])
     here = LocalSource(store).ask(query, **ARGUMENTS[query])
     assert repr(there) == repr(json.loads(json.dumps(here)))
@@ -153,25 +162,25 @@ def test_who_may_ask_what(path: str, headers: dict[str, str], status: int, serve
 
 def test_refusal_is_an_error_that_names_the_controller(server: HttpServer) -> None:
     """A wrong token and a closed port are told apart from an empty answer."""
-    with closing(HttpSource(server.address, "wrong")) as source, pytest.raises(Unreachable, match="refuses sweeps"):
+    with closing(_source(server.address, "wrong")) as source, pytest.raises(Unreachable, match="refuses the token"):
         source.ask("sweeps")
-    with closing(HttpSource("http://127.0.0.1:1", "x")) as source, pytest.raises(Unreachable, match="does not answer"):
+    with closing(_source("http://127.0.0.1:1", "x")) as source, pytest.raises(Unreachable, match="does not answer"):
         source.ask("sweeps")
 
 
 def test_the_connection_is_kept(store: Store, server: HttpServer) -> None:
     """Many questions, from several threads, go over one connection; one that the server closed is opened again."""
-    source = HttpSource(server.address, server.token)
+    source = _source(server.address, server.token)
     assert source.ask("sweeps")
-    first = source._open
+    first = source._client._open
     assert first is not None
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: source.ask("sweep", sweep_id="s1")["id"], range(40)))
     assert answers == ["s1"] * 40
-    assert source._open is first
+    assert source._client._open is first
     first.sock.shutdown(socket.SHUT_RDWR)
     assert source.ask("sweeps")
-    assert source._open is not first
+    assert source._client._open is not first
     source.close()
 
 
@@ -192,11 +201,11 @@ def test_an_api_on_another_machine(server: HttpServer) -> None:
     api.close()
 
 
-def test_taken_port(store: Store, server: HttpServer) -> None:
+def test_taken_port(store: Store, server: HttpServer, tmp_path: Path) -> None:
     """A port that is taken is named."""
     port = int(server.address.rpartition(":")[2])
     with pytest.raises(Unreachable, match=str(port)):
-        HttpServer(store, "127.0.0.1", port)
+        HttpServer(store, Folder(tmp_path / "blobs"), "127.0.0.1", port)
 
 
 @pytest.mark.parametrize(

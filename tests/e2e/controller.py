@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import sys
 from typing import Any
 
 from besom.cli import main
@@ -49,4 +50,4 @@ if __name__ == "__main__":
     if "TRAIN_TWICE" in os.environ:
         send_scripts_twice()
         give_turns_twice()
-    main(["controller"])
+    main(["controller", *sys.argv[1:]])

@@ -182,9 +182,9 @@ class House:
         self.processes.__exit__()
         self.connection.close()
 
-    def controller(self, *, wait: bool = True, **environment: str) -> Process:
+    def controller(self, *arguments: str, wait: bool = True, **environment: str) -> Process:
         """A controller process, once it has said that it is there."""
-        process = self.processes.python("controller.py", environment=environment)
+        process = self.processes.python("controller.py", *arguments, environment=environment)
         if wait:
             wait_until(lambda: "controller for" in process.out, f"a controller; it said {process.err}")
         return process

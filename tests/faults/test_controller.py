@@ -87,16 +87,16 @@ def test_controller_of_a_search_that_learns_killed(house: House, point: str, tim
     """Killed while it gives queued trials new params: the search knows each result once, each trial ran as recorded."""
     doomed = house.controller(wait=False, BESOM_FAILPOINT=f"controller.{point}:{times}")
     metric = {"name": "loss", "goal": "minimize"}
-    sweep = house.sweep({"x": {"min": 0.0, "max": 1.0}}, "bayes", run_cap=24, metric=metric)
+    sweep = house.sweep({"x": {"min": 0.0, "max": 1.0}}, "bayes", run_cap=72, metric=metric)
     # Slots that nobody fills: trials wait, and get new params at each result.
-    Ledger(house.connection).beat("ghost", 120_000, [], {"sweep": sweep, "slots": 4})
-    with watch(house, {sweep: 24}):
-        agents = [house.function_agent(sweep, TRAIN_STEP_SECONDS="0.1") for _ in range(2)]
+    Ledger(house.connection).beat("ghost", 120_000, [], {"sweep": sweep, "slots": 30})
+    with watch(house, {sweep: 72}):
+        agents = [house.function_agent(sweep, TRAIN_STEP_SECONDS="0.3") for _ in range(2)]
         _dies(doomed)
         house.controller()
         house.finishes(sweep)
         assert [agent.ends() for agent in agents] == [0, 0]
-    check(house, sweep, trials=24)
+    check(house, sweep, trials=72)
 
 
 @pytest.mark.soak

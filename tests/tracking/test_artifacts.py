@@ -18,7 +18,7 @@ from besom.settings import read_settings
 from besom.tracking import api as api_module
 from besom.tracking.api import Api
 from besom.tracking.artifacts import Artifact
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.init import init
 from besom.tracking.media.html import Html
 from besom.tracking.media.table import Table

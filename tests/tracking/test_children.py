@@ -14,7 +14,8 @@ import pytest
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.messages import RunEnded
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.folder import Folder
 from besom.tracking.store import Store
 from besom.tracking.syncing import sync
 from tests.redis_server import RedisServer
@@ -134,7 +135,7 @@ def test_children_that_log_nothing(play: Play, connection: Connection) -> None:
 def test_a_child_of_an_offline_run(play: Play, connection: Connection, desk: Desk, tmp_path: Path) -> None:
     """It writes a file of its own beside its parent's, and `sync` sends both."""
     play(PROCESS, BESOM_MODE="offline")
-    told: list[Any] = list(sync(tmp_path, Journal(connection), Blobs(tmp_path / "blobs"), patience=0))
+    told: list[Any] = list(sync(tmp_path, Journal(connection), Blobs(Folder(tmp_path / "blobs")), patience=0))
     assert [one.outcome for one in told] == ["sent"]
     assert [row["_step"] for row in desk.rows("r")] == [0, 1, 10, 20]
     assert len({writer for writer, _ in batches(connection)}) == 2

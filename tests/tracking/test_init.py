@@ -23,7 +23,8 @@ from besom.errors import UsageError
 from besom.messages import Batch, BatchBody, Claim, RunEnded, RunStarted
 from besom.tracking import init as init_module
 from besom.tracking import new_run
-from besom.tracking.active import active_run, finish, log_row
+from besom.tracking.active import active_run, finish
+from besom.tracking.active import log as log_row
 from besom.tracking.flusher import Flusher
 from besom.tracking.init import init
 from besom.tracking.new_run import new_id

@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from besom.tracking.schema import HEAD, VERSION_TABLE, metadata
+from besom.tracking.history import LEVELS, read_series
+from besom.tracking.overviews import overviews
+from besom.tracking.recorder import Recorder
+from besom.tracking.schema import HEAD, VERSION_TABLE, chunks, levels, metadata
 from besom.tracking.store import Store, migrate
+
+from .stories import batch, play
 
 
 def differences(conn: Connection) -> list[object]:
@@ -83,4 +90,27 @@ def test_a_store_of_0001_gets_artifacts(tmp_path: Path) -> None:
         assert differences(conn) == []
         assert conn.scalar(text("SELECT count(*) FROM artifacts")) == 0
     assert opened.id == "mine"
+    opened.close()
+
+
+def test_a_store_of_0003_keeps_its_points(tmp_path: Path) -> None:
+    """Chunks that were not packed are read and added to; buckets of ten points are gone."""
+    url = f"sqlite:///{tmp_path}/s.db"
+    count = 2500
+    opened = Store.open(url)
+    play(opened, Recorder(), [batch("r", steps=range(1000), loss=[float(n) for n in range(1000)])])
+    with opened.begin() as conn:  # as 0003 wrote it
+        plain = {"kind": "d", "steps": struct.pack("<2q", 0, 1), "values": np.arange(1000.0).tobytes()}
+        conn.execute(chunks.update().values(plain))
+        conn.execute(levels.insert().values(series=1, level=10, position=0, blob=b""))
+        conn.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
+    opened.close()
+    opened = Store.open(url)
+    later = range(1000, count)
+    play(opened, Recorder(), [batch("r", 2, steps=later, loss=[float(n) for n in later])], first=2)
+    with opened.read() as conn:
+        assert conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == HEAD
+        assert set(conn.scalars(select(levels.c.level))) == set(LEVELS)
+        assert read_series(conn, "r", "loss").values.tolist() == [float(n) for n in range(count)]
+        assert overviews(conn, ["r"], "loss")["r"][:, 5].sum() == count
     opened.close()

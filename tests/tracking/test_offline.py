@@ -24,7 +24,7 @@ from besom.settings import read_settings
 from besom.tracking import artifact_rows, connections, reader
 from besom.tracking import run as run_module
 from besom.tracking.active import active_run
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.history import read_rows
 from besom.tracking.init import init
 from besom.tracking.offline import ENDED, STARTED, OfflineWriter, read_event
@@ -76,7 +76,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 def sent(root: Path, connection: Connection) -> list[Synced]:
-    return list(sync(root, Journal(connection), Blobs.of(read_settings()), patience=0))
+    return list(sync(root, Journal(connection), blobs_of(read_settings()), patience=0))
 
 
 def kept(store: Store) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import pytest
 from sklearn import metrics
 
 from besom.tracking import plot
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.folder import Folder
 from besom.tracking.media.recognise import as_media
 from besom.tracking.media.table import Table
 from besom.tracking.plot import Chart
@@ -107,7 +108,7 @@ def test_their_json(chart: Chart, spec: str, fields: dict[str, str], tmp_path: P
     """A logged chart names its specification, fields and texts, and its table is kept as a table is."""
 
     class Shelf:
-        blobs = Blobs(tmp_path)
+        blobs = Blobs(Folder(tmp_path))
 
     assert as_media(chart) is chart
     told = chart.to_logged(Shelf(), "k", 2)

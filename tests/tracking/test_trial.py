@@ -10,7 +10,15 @@ import pytest
 
 from besom.errors import UsageError
 from besom.messages import Claim
-from besom.tracking.trial import TRIAL_FILE, Trial, current_trial, set_trial, trial_from_environment
+from besom.tracking.trial import (
+    PREEMPTIONS,
+    TRIAL_FILE,
+    Trial,
+    current_trial,
+    goes_back,
+    set_trial,
+    trial_from_environment,
+)
 
 from .stories import spec
 
@@ -82,3 +90,29 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """BESOM_TRIAL= is as if it were not set."""
     monkeypatch.setenv("BESOM_TRIAL", "")
     assert trial_from_environment() is None
+
+
+def test_a_marked_attempt_goes_back(trial: Trial, tmp_path: Path) -> None:
+    """Only the attempt that was marked, not the trial's next one."""
+    assert not goes_back(tmp_path, trial.claim)
+    trial.mark_preempting()
+    assert goes_back(tmp_path, trial.claim)
+    assert not goes_back(tmp_path, trial.claim.model_copy(update={"attempt": 2, "token": "u"}))
+
+
+def test_an_attempt_goes_back_so_often_only(trial: Trial, tmp_path: Path) -> None:
+    """A function that marks itself and always fails comes to an end."""
+    trial.mark_preempting()
+    assert goes_back(tmp_path, trial.claim.model_copy(update={"attempt": PREEMPTIONS - 1}))
+    assert not goes_back(tmp_path, trial.claim.model_copy(update={"attempt": PREEMPTIONS}))
+
+
+def test_a_mark_that_cannot_be_written_is_a_warning(
+    trial: Trial, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Training goes on."""
+    trial.directory = tmp_path / "file"
+    trial.directory.touch()
+    trial.mark_preempting()
+    assert "cannot be marked as preempting" in caplog.text
+    assert not goes_back(trial.directory, trial.claim)

@@ -7,6 +7,7 @@ import math
 import struct
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
 from besom.messages import Batch, Claim
+from besom.tracking.columns import encode_column
 from besom.tracking.spool import Spool, WriterName, send_leftovers
-from besom.tracking.writer import FLUSH_SECONDS, Writer, encode_column
+from besom.tracking.writer import FLUSH_SECONDS, SyncStatus, Writer
 
 from .desk import Desk, FlakyJournal, batches, decoded, events, record
 
@@ -88,9 +90,9 @@ def test_many_rows_are_due_at_once(writer: Writer) -> None:
     """500 rows, or 48 kB, do not wait for the time."""
     asked = [step for step in range(500) if writer.add(step, {"a": 1.0})]
     assert asked == [0, 499]
-    assert (writer.full.is_set(), writer.due()) == (True, 0.0)
+    assert (writer.full, writer.due()) == (True, 0.0)
     writer.flush()
-    assert not writer.full.is_set()
+    assert not writer.full
     assert writer.add(500, {"text": "x" * 48_000})
     assert writer.due() == 0.0
 
@@ -502,3 +504,18 @@ def test_add_from_many_threads(writer: Writer, fake: Connection) -> None:
     flushing.join()
     writer.close(0)
     assert decoded(fake) == {name: [(step, float(step)) for step in range(300)] for name in "abc"}
+
+
+def test_status_tells_what_has_arrived(writer: Writer, journal: FlakyJournal) -> None:
+    """Batches so far, those that wait, and when the last one arrived."""
+    assert writer.status() == SyncStatus(0, 0, None)
+    writer.add(0, {"a": 1})
+    journal.failures = 1
+    writer.flush()
+    assert writer.status() == SyncStatus(1, 1, None)
+    before = datetime.now(UTC)
+    writer.flush()
+    status = writer.status()
+    assert (status.sync_items_total, status.sync_items_pending) == (1, 0)
+    assert status.sync_time is not None
+    assert status.sync_time >= before

@@ -8,15 +8,26 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
 from besom.errors import UsageError
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.values import plain, strict
 
-__all__ = ["SIZE_LIMIT", "FileMedia", "Keeper", "Media", "MediaList", "MediaMap", "keep_file", "path_of", "to_json"]
+__all__ = [
+    "SIZE_LIMIT",
+    "FileMedia",
+    "Keeper",
+    "Media",
+    "MediaList",
+    "MediaMap",
+    "files_in",
+    "keep_file",
+    "path_of",
+    "to_json",
+]
 
 log = logging.getLogger("besom")
 
@@ -141,3 +152,15 @@ def path_of(name: str) -> str:
 def to_json(value: Any) -> bytes:
     """The value as JSON that every reader takes: None for NaN and infinities."""
     return json.dumps(strict(value), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def files_in(told: Any) -> Iterator[tuple[str, str, int]]:
+    """Path, sha256 and size of every file that media's JSON names."""
+    if isinstance(told, dict):
+        if {"path", "sha256", "size"} <= told.keys():
+            yield told["path"], told["sha256"], told["size"]
+        for inner in told.values():
+            yield from files_in(inner)
+    elif isinstance(told, list):
+        for inner in told:
+            yield from files_in(inner)

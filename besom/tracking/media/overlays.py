@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.media.arrays import as_array, pillow
 from besom.tracking.media.media import keep_file, to_json
 from besom.tracking.values import plain

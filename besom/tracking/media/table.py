@@ -108,6 +108,10 @@ class Table(Media):
             raise
         self.data = [[*row, cell] for row, cell in zip(self.data or [[] for _ in cells], cells, strict=True)]
 
+    def get_index(self) -> list[int]:
+        """Numbers of the rows."""
+        return list(range(len(self.data)))
+
     def get_column(self, name: str, convert_to: Literal["numpy"] | None = None) -> Any:
         """A column's cells, as a list or a numpy array.
 

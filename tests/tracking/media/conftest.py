@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.folder import Folder
 
 
 class Shelf:
     """What a run is to media: a place for files."""
 
     def __init__(self, folder: Path) -> None:
-        self.blobs = Blobs(folder)
+        self.blobs = Blobs(Folder(folder))
 
 
 @pytest.fixture

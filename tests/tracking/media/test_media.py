@@ -14,7 +14,8 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.errors import UsageError
-from besom.tracking.blobs import Blobs
+from besom.tracking.blobs.blobs import Blobs
+from besom.tracking.blobs.folder import Folder
 from besom.tracking.init import init
 from besom.tracking.media import media as media_module
 from besom.tracking.media.histogram import Histogram
@@ -49,7 +50,7 @@ def test_a_row_holds_media(run: Run, fake: Connection) -> None:
     ((step, page),) = found["page"]
     assert step == 4
     assert page["path"].startswith("media/html/page_4_")
-    assert b"a" in Blobs(Path(run.blobs.where)).read(page["sha256"])
+    assert b"a" in Blobs(Folder(Path(run.blobs.where))).read(page["sha256"])
     assert [one["_type"] for one in found["pages"][0][1]] == ["html-file", "html-file"]
     assert found["all"][0][1]["page"]["_type"] == "html-file"
     assert (found["all"][0][1]["n"], found["loss"]) == (2, [(4, 1.0)])

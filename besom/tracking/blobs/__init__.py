@@ -1,0 +1,1 @@
+"""Files by content: one small interface, and the places and ways that fill it."""
