@@ -38,6 +38,8 @@ __all__ = [
     "RunEnded",
     "RunStarted",
     "SweepCreated",
+    "SweepEdit",
+    "SweepEdited",
     "SweepRemoved",
     "SweepSpec",
     "SweepState",
@@ -95,6 +97,17 @@ class Metric(Message):
     goal: Literal["minimize", "maximize"] = "minimize"
 
 
+class SweepEdit(Message):
+    """What was so when a sweep's config was changed; what was so before it follows from the edits before."""
+
+    entry: str
+    """Of the journal."""
+    issued: int
+    """Trials that had been issued."""
+    points: int
+    """Of `points` in the config, those that had been there."""
+
+
 class SweepSpec(Message):
     """A sweep as agents, readers and the controller see it; stands in the sweep's hash in Redis."""
 
@@ -118,6 +131,8 @@ class SweepSpec(Message):
     """Share of the agents that serve several sweeps."""
     signature: str = ""
     """HMAC of what would be executed, by whoever knows BESOM_SECRET."""
+    edits: tuple[SweepEdit, ...] = ()
+    """Changes of the config, in order; only the store's copy of the sweep has them."""
 
     @field_validator("version")
     @classmethod
@@ -179,6 +194,16 @@ class SweepStateSet(Event):
     kind = "state"
     sweep: str
     state: SweepState
+
+
+class SweepEdited(Event):
+    """`besom edit` and `besom enqueue`: another config from here on."""
+
+    kind = "sweep_edit"
+    sweep: str
+    base: int
+    """Edits that its author knew of; when there are others it does nothing."""
+    config: Annotated[dict[str, Any], _FromJson]
 
 
 class SweepRemoved(Event):
@@ -392,8 +417,8 @@ class BatchBody(Message):
 _KINDS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
-        SweepCreated, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased, AttemptLost,
-        RunStarted, RunEnded, RunBeat, RunEdited, RunAlerted, ArtifactLogged, FileSaved, Batch,
+        SweepCreated, SweepEdited, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased,
+        AttemptLost, RunStarted, RunEnded, RunBeat, RunEdited, RunAlerted, ArtifactLogged, FileSaved, Batch,
     )
 }  # fmt: skip
 
