@@ -33,69 +33,179 @@ Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^/\\#?%:\x00-\x1f]+$")]
 _NAME_RULE = r"a text of 1 to 128 characters without / \ # ? % :"
 _TEXT_RULE = "a text, in quotes if it looks like a number"
-_SWEEPS_RULE = "a list of sweep ids, such as [k3x9a2bq]"
 
 
 class Objective(Section):
     """One of several metrics."""
 
-    name: Text = Field(description="the name that train logs, such as name: loss")
-    goal: Literal["minimize", "maximize"] = Field("minimize", description="minimize or maximize")
+    name: Text = Field(title="The name under which train logs it.", description="a text, such as name: loss")
+    goal: Literal["minimize", "maximize"] = Field(
+        "minimize", title="Which values are better.", description="minimize or maximize"
+    )
 
 
 class MetricConfig(Objective):
     """What a sweep optimises."""
 
     target: float | None = Field(
-        None, allow_inf_nan=False, description="a number; the sweep stops when a trial's value reaches it"
+        None,
+        allow_inf_nan=False,
+        title="As soon as a trial is as good as this, no new one starts; those that run go on to their end.",
+        description="a number, such as target: 0.05",
     )
-    use: Literal["best", "last"] = Field("best", description="best or last: which value of a trial counts")
+    use: Literal["best", "last"] = Field(
+        "best", title="Which of the values that a trial logs is the trial's value.", description="best or last"
+    )
     impute: Literal["worst", "best", "latest"] = Field(
-        "worst", description="worst, best or latest: what bayes takes a failed trial for"
+        "worst",
+        title="What bayes takes a failed trial for: the worst or best value so far, or the last that it logged.",
+        description="worst, best or latest",
     )
     impute_while_running: Literal["false", "worst", "best", "latest"] = Field(
-        "false", description="'false', worst, best or latest: what bayes takes a running trial for"
+        "false",
+        title="What bayes takes a trial for that runs and has logged; false: for what it predicts itself.",
+        description="'false', worst, best or latest",
     )
 
 
 class SweepConfig(Section):
     """A sweep as its user wants it, checked; `parse` and `load` make it."""
 
-    method: Literal["grid", "random", "bayes"] = Field(description="grid, random or bayes")
-    parameters: Parameters = Field(description="at least one parameter, such as lr: {min: 0.0001, max: 0.1}")
+    method: Literal["grid", "random", "bayes"] = Field(
+        title="How points are chosen: each once and in order, at random, or where the trials so far promise most.",
+        description="grid, random or bayes",
+        examples=["method: bayes"],
+    )
+    parameters: Parameters = Field(
+        title="What is searched: a name and a form for each; see below.",
+        description="at least one parameter, such as lr: {min: 0.0001, max: 0.1}",
+        examples=["parameters: {lr: {min: 0.0001, max: 0.1}, layers: {values: [1, 2, 3]}}"],
+    )
     constraints: tuple[Text, ...] = Field(
-        (), strict=False, description="a list of conditions, such as ['batch_size * steps <= 4096']"
+        (),
+        strict=False,
+        title="Conditions that each point must satisfy; see below.",
+        description="a list of conditions, such as ['batch_size * steps <= 4096']",
+        examples=["constraints: ['batch_size * steps <= 4096', 'lr < 0.01 or layers == 1']"],
     )
-    metric: MetricConfig | None = Field(None, description="{name: loss, goal: minimize}")
+    metric: MetricConfig | None = Field(
+        None,
+        title="What is optimised; bayes and stopping rules need it.",
+        description="{name: loss, goal: minimize}",
+        examples=["metric: {name: val.loss, goal: minimize, target: 0.05}"],
+    )
     metrics: tuple[Objective, ...] | None = Field(
-        None, min_length=2, description="a list of at least two, such as [{name: loss}, {name: acc, goal: maximize}]"
+        None,
+        min_length=2,
+        title="Several metrics in place of one, with grid and random; sweep.pareto_front() reads the best trade-offs.",
+        description="a list of at least two, such as [{name: loss}, {name: acc, goal: maximize}]",
+        examples=["metrics: [{name: acc, goal: maximize}, {name: seconds}]"],
     )
-    early_terminate: EarlyTerminate | None = Field(None, description="{type: hyperband, min_iter: 3}")
-    run_cap: WholeNumber | None = Field(None, gt=0, lt=2**63, description="a whole number above 0, such as 20")
-    time_cap: Annotated[float, BeforeValidator(seconds)] | None = Field(None, description=DURATION_RULE)
-    repeats: WholeNumber = Field(1, ge=1, le=1000, description="a whole number from 1, such as 3")
+    early_terminate: EarlyTerminate | None = Field(
+        None,
+        title="A rule that ends trials which are not worth going on with; see below.",
+        description="{type: hyperband, min_iter: 3}",
+        examples=["early_terminate: {type: hyperband, min_iter: 3, eta: 3}"],
+    )
+    run_cap: WholeNumber | None = Field(
+        None,
+        gt=0,
+        lt=2**63,
+        title="How many trials are issued, each counted once whatever becomes of it.",
+        description="a whole number above 0, such as 20",
+        examples=["run_cap: 200"],
+    )
+    time_cap: Annotated[float, BeforeValidator(seconds)] | None = Field(
+        None,
+        title="How long after the first trial was taken new ones start; those that run go on to their end.",
+        description=DURATION_RULE,
+        examples=["time_cap: 8h"],
+    )
+    repeats: WholeNumber = Field(
+        1,
+        ge=1,
+        le=1000,
+        title="Trials of each point, one after the other; bayes is told their mean and its standard error.",
+        description="a whole number from 1, such as 3",
+        examples=["repeats: 3"],
+    )
     points: tuple[dict[str, Any], ...] = Field(
-        (), strict=False, description="a list of params to try first, such as [{lr: 0.01, layers: 2}]"
+        (),
+        strict=False,
+        title="Points to try first, in order; what one leaves open is drawn. A dot leads into nested parameters.",
+        description="a list of params to try first, such as [{lr: 0.01, layers: 2}]",
+        examples=["points: [{lr: 0.01, layers: 2}, {optimizer.momentum: 0.9}]"],
     )
-    prior_sweeps: tuple[Text, ...] = Field((), strict=False, description=_SWEEPS_RULE)
-    prior_runs: tuple[Text, ...] = Field((), strict=False, description="a list of run ids, such as [k3x9a2bq-7]")
-    seed: WholeNumber | None = Field(None, ge=0, lt=2**63, description="a whole number from 0, such as 42")
-    retries: WholeNumber = Field(0, ge=0, le=1000, description="a whole number from 0, such as 2")
-    timeout: Annotated[float, BeforeValidator(seconds)] | None = Field(None, description=DURATION_RULE)
+    prior_sweeps: tuple[Text, ...] = Field(
+        (),
+        strict=False,
+        title="Earlier sweeps that are known from the start: bayes learns from them, a grid does not repeat them.",
+        description="a list of sweep ids, such as [k3x9a2bq]",
+        examples=["prior_sweeps: [k3x9a2bq, me/digits/h7d0w4zn]"],
+    )
+    prior_runs: tuple[Text, ...] = Field(
+        (),
+        strict=False,
+        title="Earlier runs, in or outside of sweeps, that are known from the start; their config is the point.",
+        description="a list of run ids, such as [k3x9a2bq-7]",
+        examples=["prior_runs: [k3x9a2bq-7]"],
+    )
+    seed: WholeNumber | None = Field(
+        None,
+        ge=0,
+        lt=2**63,
+        title="Source of all randomness of the search; without it one is drawn, and kept with the sweep.",
+        description="a whole number from 0, such as 42",
+        examples=["seed: 42"],
+    )
+    retries: WholeNumber = Field(
+        0,
+        ge=0,
+        le=1000,
+        title="How often a trial that fails is tried again, as the next attempt of the same trial.",
+        description="a whole number from 0, such as 2",
+        examples=["retries: 2"],
+    )
+    timeout: Annotated[float, BeforeValidator(seconds)] | None = Field(
+        None,
+        title="How long one attempt may take; then the trial ends stopped.",
+        description=DURATION_RULE,
+        examples=["timeout: 30m"],
+    )
     weight: float = Field(
-        1.0, strict=False, gt=0, le=1e6, allow_inf_nan=False, description="a number above 0, such as 2"
+        1.0,
+        strict=False,
+        gt=0,
+        le=1e6,
+        allow_inf_nan=False,
+        title="Share of the agents that serve a whole project: twice the weight, twice the running trials.",
+        description="a number above 0, such as 2",
+        examples=["weight: 2"],
     )
-    program: Text | None = Field(None, description="the path of a script, such as train.py")
+    program: Text | None = Field(
+        None,
+        title="The script to run for each trial.",
+        description="the path of a script, such as train.py",
+        examples=["program: train.py"],
+    )
     command: tuple[Text, ...] | None = Field(
         None,
         strict=False,
         min_length=1,
+        title="The arguments to execute, with macros; no shell reads them.",
         description="a list of non-empty texts, such as [python, train.py, '--n', '5']",
+        examples=["command: ['${env}', '${interpreter}', '${program}', '${args}']"],
     )
-    name: str | None = Field(None, description=_TEXT_RULE)
-    description: str | None = Field(None, description=_TEXT_RULE)
-    project: Name | None = Field(None, description=_NAME_RULE)
-    entity: Name | None = Field(None, description=_NAME_RULE)
+    name: str | None = Field(None, title="What people call it.", description=_TEXT_RULE, examples=["name: wide nets"])
+    description: str | None = Field(
+        None, title="What it is for.", description=_TEXT_RULE, examples=["description: Does width help?"]
+    )
+    project: Name | None = Field(
+        None, title="The project it is filed in.", description=_NAME_RULE, examples=["project: digits"]
+    )
+    entity: Name | None = Field(
+        None, title="The user or team it is filed under.", description=_NAME_RULE, examples=["entity: me"]
+    )
     warnings: tuple[str, ...] = ()
     """What was ignored, one sentence each."""
     written: dict[str, Any] = Field(default_factory=dict, repr=False)

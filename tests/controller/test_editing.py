@@ -1,159 +1,97 @@
-"""Edits of a running sweep: in force from their place in the history on, and the same after a restart."""
+"""What may be changed of a sweep that runs, as its user writes it."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from typing import Any
 
 import pytest
 
-from besom.controller.loop import Controller
-from besom.messages import SweepEdited
-from tests.controller.world import Crash, Effects, World, grid_of
+from besom.controller import parse
+from besom.controller.editing import assigned, changes_of, enqueued, replaced
+from besom.errors import ConfigError
+
+CONFIG = parse(
+    {
+        "method": "random",
+        "seed": 5,
+        "metric": {"name": "loss"},
+        "run_cap": 20,
+        "parameters": {
+            "lr": {"min": 0.001, "max": 0.1},
+            "a.b": {"min": 0.0, "max": 1.0},
+            "opt": {"parameters": {"name": {"values": ["adam", "sgd"]}}},
+        },
+        "points": [{"lr": 0.01}],
+    }
+).as_dict()
 
 
-def edit(world: World, sweep: str, base: int = 0, **keys: Any) -> None:
-    """Append an edit that sets these keys of the config."""
-    world.journal.append(SweepEdited(sweep=sweep, base=base, config={**world.spec(sweep).config, **keys}))
+@pytest.mark.parametrize(
+    ("assignment", "line"),
+    [
+        ("run_cap=200", "run_cap: 20 -> 200"),
+        ("run_cap=null", "run_cap: 20 -> null"),
+        ("time_cap=2h", "time_cap: null -> '2h'"),
+        ("parameters.lr.max=0.3", "parameters.lr.max: 0.1 -> 0.3"),
+        ("parameters.lr.min=1e-5", "parameters.lr.min: 0.001 -> 1e-05"),
+        ("parameters.a.b.max=2", "parameters.a.b.max: 1.0 -> 2"),
+        (
+            "parameters.opt.parameters.name.values=[adam]",
+            'parameters.opt.parameters.name.values: ["adam", "sgd"] -> ["adam"]',
+        ),
+        ("parameters.new={values: [1, 2]}", 'parameters.new: null -> {"values": [1, 2]}'),
+        ("metric.target=0.5", "metric.target: null -> 0.5"),
+        ("constraints=[lr < 0.05]", 'constraints: null -> ["lr < 0.05"]'),
+    ],
+)
+def test_an_assignment_changes_one_key(assignment: str, line: str) -> None:
+    """The path leads through names with dots; the value is read as in a sweep file; null takes the key away."""
+    new = assigned(CONFIG, [assignment])
+    assert list(changes_of(CONFIG, new)) == [line]
+    assert parse(new).as_dict() == new
 
 
-def params(world: World, sweep: str) -> list[Any]:
-    return [row["params"]["x"] for row in world.rows(sweep)]
+WRONG = [
+    ("run_cap", "no assignment; write a key and its value"),
+    ("=5", "no assignment"),
+    ("run_cap=0", "run_cap: 0 cannot be; write a whole number above 0"),
+    ("run_cap=[", "write the value as in a sweep file"),
+    ("parameters.lr.max=0", "parameters.lr: min 0.001 is not below max 0"),
+    ("parameters.lrr.max=1", "parameters.'lrr.max': 1 is not a parameter"),
+    ("runcap=5", "runcap: is no key of a sweep config; write run_cap"),
+    ("method=grid", "cannot change from 'random' to 'grid' while the sweep runs"),
+    ("seed=6", "seed: cannot change from 5 to 6"),
+    ("repeats=2", "repeats: cannot change"),
+    ("early_terminate={type: asha}", "early_terminate: cannot change"),
+    ("metric.goal=maximize", "metric: cannot change"),
+    ("points=[{lr: 0.02}]", "were given before and have their turn"),
+    ("points=null", "were given before"),
+]
 
 
-def test_an_edit_is_in_force_for_what_comes(world: World) -> None:
-    """What is issued stays as it is; what follows is drawn from the new space, under the new cap."""
-    controller, sweep = world.controller(), world.sweep("random", values=[1, 2])
-    controller.step(block_ms=0)
-    edit(world, sweep, parameters={"x": {"values": [7, 8]}}, run_cap=6)
-    controller.step(block_ms=0)
-    world.drive(controller, sweep)
-    found = params(world, sweep)
-    assert set(found[:2]) <= {1, 2}
-    assert set(found[2:]) <= {7, 8}
-    assert len(found) == 6
+@pytest.mark.parametrize(("assignment", "told"), WRONG)
+def test_what_cannot_be_changed_is_refused(assignment: str, told: str) -> None:
+    """The message names the key, the values, and what to do instead."""
+    with pytest.raises(ConfigError) as caught:
+        assigned(CONFIG, [assignment])
+    assert told in str(caught.value)
 
 
-def test_a_grid_covers_what_the_edit_added(world: World) -> None:
-    """Each point of the new grid is tried once, those of the old one count."""
-    controller, sweep = world.controller(), world.sweep()
-    controller.step(block_ms=0)
-    world.work(sweep)
-    edit(world, sweep, parameters={"x": {"values": [0, 1, 2, 5]}})
-    world.drive(controller, sweep)
-    assert grid_of(world.rows(sweep)) == Counter([0, 1, 2, 5])
+def test_a_point_is_added_behind_those_that_wait() -> None:
+    """Dots lead into nested parameters; a foreign value is refused, and nothing changes."""
+    new = enqueued(CONFIG, ["lr=0.05", "opt.name=sgd"])
+    assert new["points"] == [{"lr": 0.01}, {"lr": 0.05, "opt.name": "sgd"}]
+    with pytest.raises(ConfigError, match=r"points\[1\].lr: 5 is none of lr's values"):
+        enqueued(CONFIG, ["lr=5"])
+    assert CONFIG["points"] == [{"lr": 0.01}]
 
 
-@pytest.mark.parametrize("method", ["grid", "random"])
-def test_a_restart_replays_edits(world: World, method: str) -> None:
-    """Stopped and started after every turn, a sweep tries the same points as one whose controller lives."""
-    found = []
-    for restarts in (False, True):
-        controller, sweep = world.controller(), world.sweep(method, run_cap=7, values=[1, 2, 3, 4])
-        for turn in range(12):
-            if turn == 2:
-                edit(world, sweep, parameters={"x": {"values": [3, 4, 5, 6, 7]}})
-            if turn == 3:
-                edit(world, sweep, base=1, parameters={"x": {"values": [3, 4, 5, 6, 7]}}, points=[{"x": 4}])
-            controller.step(block_ms=0)
-            if restarts:
-                controller.close()
-                controller = world.controller()
-                controller.step(block_ms=0)
-            world.work(sweep)
-        world.drive(controller, sweep)
-        controller.close()
-        found.append(params(world, sweep))
-    assert found[0] == found[1]
-
-
-@pytest.mark.parametrize("effect", range(1, 22, 2))
-def test_a_crash_loses_no_edit(world: World, effect: int) -> None:
-    """Whatever a controller has done when it dies, the edited grid is covered exactly."""
-    first, sweep = world.controller(Effects(effect)), world.sweep()
-    edit(world, sweep, parameters={"x": {"values": [3, 1, 4]}})
-    try:
-        for _ in range(9):
-            first.step(block_ms=0)
-            world.work(sweep)
-    except Crash:
-        pass
-    world.expire_lease()
-    world.drive(world.controller(), sweep)
-    world.check(sweep, sorted({3, 1, 4}, key=[3, 1, 4].index))
-
-
-def test_an_enqueued_point_is_next(world: World) -> None:
-    """A point that was added is the next trial that is issued, though the grid has tried it before."""
-    controller, sweep = world.controller(), world.sweep(values=[1, 2, 3, 4, 5, 6])
-    controller.step(block_ms=0)
-    world.work(sweep, 2)
-    edit(world, sweep, points=[{"x": 1}])
-    controller.step(block_ms=0)
-    assert params(world, sweep)[:3] == [1, 2, 1]
-    world.drive(controller, sweep)
-    assert params(world, sweep) == [1, 2, 1, 3, 4, 5, 6]
-
-
-def edits(world: World, sweep: str) -> int:
-    with world.store.read() as conn:
-        from besom.tracking import reader
-
-        found = reader.sweep(conn, sweep)
-    assert found is not None
-    return len(found["spec"]["edits"])
-
-
-def test_two_edits_at_once_do_not_overwrite_each_other(world: World) -> None:
-    """The second one was made without knowing of the first, and does nothing; its author sees that and asks again."""
-    controller, sweep = world.controller(), world.sweep("random")
-    edit(world, sweep, run_cap=5)
-    edit(world, sweep, run_cap=9)
-    controller.step(block_ms=0)
-    assert controller.plans[sweep].config.run_cap == 5
-    assert edits(world, sweep) == 1
-
-
-def test_a_sweep_that_is_over_is_not_edited(world: World) -> None:
-    """Nothing more will happen in it."""
-    controller, sweep = world.controller(), world.sweep()
-    world.drive(controller, sweep)
-    edit(world, sweep, run_cap=9)
-    controller.step(block_ms=0)
-    assert edits(world, sweep) == 0
-
-
-def test_an_edit_mends_a_sweep_that_was_set_aside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A strategy that raised is made anew from the edited config."""
-    controller, sweep = world.controller(), world.sweep()
-    controller.step(block_ms=0)
-    controller.plans[sweep].problem = "ValueError: no"
-    edit(world, sweep, parameters={"x": {"values": [1, 2, 9]}})
-    world.drive(controller, sweep)
-    assert grid_of(world.rows(sweep)) == Counter([1, 2, 9])
-
-
-def test_prior_sweeps_are_known(world: World) -> None:
-    """A grid does not run again what an earlier sweep ran; bayes is told of it with this sweep's own metric."""
-    controller, first = world.controller(), world.sweep(values=[1, 2])
-    world.drive(controller, first)
-    second = world.sweep(values=[1, 2, 3, 4], prior_sweeps=[first])
-    world.drive(controller, second)
-    assert params(world, second) == [3, 4]
-    third = world.sweep("bayes", values=[1, 2, 3], prior_sweeps=[first], prior_runs=[f"{second}-1"])
-    controller.step(block_ms=0)
-    prior = controller.plans[third].past.prior
-    assert sorted((json.dumps(trial.params), trial.value) for trial in prior) == [
-        ('{"x": 1}', 1.0), ('{"x": 2}', 2.0), ('{"x": 3}', 3.0),
-    ]  # fmt: skip
-    assert {trial.number <= 0 for trial in prior} == {True}
-    assert known_again(world, controller, third) == prior
-
-
-def known_again(world: World, controller: Controller, sweep: str) -> Any:
-    """What another controller reads."""
-    controller.close()
-    other = world.controller()
-    other.step(block_ms=0)
-    return other.plans[sweep].past.prior
+def test_a_file_replaces_what_may_change() -> None:
+    """What it leaves out of the rest stays: seed, points, where the sweep is filed; a difference there is refused."""
+    file: dict[str, Any] = {"method": "random", "metric": {"name": "loss", "goal": "minimize"}, "project": "other"}
+    new = replaced(CONFIG, {**file, "parameters": {"lr": {"min": 0.01, "max": 1.0}}})
+    assert new["parameters"] == {"lr": {"min": 0.01, "max": 1.0}}
+    assert "run_cap" not in new
+    assert (new["seed"], new["points"]) == (5, [{"lr": 0.01}])
+    with pytest.raises(ConfigError, match="method: cannot change"):
+        replaced(CONFIG, {**file, "method": "grid", "parameters": {"lr": {"values": [0.01]}}})

@@ -95,7 +95,7 @@ MALFORMED: list[tuple[Any, str, str, str]] = [
     (config(metric={"name": 3}), "metric.name", "3", "such as name: loss"),
     (config(metric={"name": "l", "goal": "minimise"}), "metric.goal", "'minimise'", "write minimize or maximize"),
     (config(metric={"name": "l", "gaol": "maximize"}), "metric.gaol", "'maximize'", "write goal instead"),
-    (config(metric={"name": "l", "target": "low"}), "metric.target", "'low'", "a number; the sweep stops"),
+    (config(metric={"name": "l", "target": "low"}), "metric.target", "'low'", "write a number, such as target: 0.05"),
     (config(metric={"name": "l", "target": math.inf}), "metric.target", "Infinity", "no finite number"),
     (config(metric={"name": "l", "impute": "bestt"}), "metric.impute", "'bestt'", "(nearest: best)"),
     (
