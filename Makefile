@@ -9,7 +9,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The whole fault plan; the random part lasts SOAK_SECONDS (600), and SOAK_SEED repeats it.
 SOAK_SECONDS ?= 600
 
-.PHONY: help install demo test test-integrations soak check package clean bench bench-fleet bench-million bench-watch
+.PHONY: help install demo test test-integrations contract-record soak check package clean bench bench-fleet \
+	bench-million bench-logging bench-store bench-watch
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +34,12 @@ demo: $(VENV)/installed  ## Run the example sweep: 24 trials on 2 agents, about 
 test: $(VENV)/installed-dev  ## Run all tests
 	@.ci/packages redis-server=redis-server ip=iproute2 pg_ctlcluster=postgresql
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+
+contract-record:  ## Record what the wandb package does into tests/data, for the tests to compare with: 3 minutes
+	@test -x build/contract/bin/python || $(PYTHON) -m venv build/contract
+	@PIP_CONSTRAINT= build/contract/bin/python -m pip install --quiet -r tests/conformance/requirements.txt
+	@mkdir -p tests/data
+	PYTHONPATH=$(CURDIR) build/contract/bin/python -m tests.conformance.record tests/data
 
 soak: $(VENV)/installed-dev  ## Run the long fault tests: 25 minutes at most
 	@.ci/packages redis-server=redis-server
@@ -82,6 +89,24 @@ bench-fleet: $(VENV)/installed-bench  ## Measure with 1000 and 5000 simulated ag
 bench-million: $(VENV)/installed-bench  ## Run a million trials for real, about 3 minutes
 	@.ci/packages redis-server=redis-server
 	@$(BIN)/python -m benchmarks.million
+
+bench-store: $(VENV)/installed-dev  ## Measure the store with 10 million points, SQLite and PostgreSQL, about 10 minutes
+	@.ci/packages redis-server=redis-server pg_ctlcluster=postgresql
+	@$(BIN)/python -m benchmarks.store
+	@$(BIN)/python -m benchmarks.store --postgres
+
+# The trackers that besom is measured against need other versions of what it needs.
+PEERS := build/peers
+
+$(PEERS)/installed: benchmarks/logging-peers.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "installing trackio, tensorboardX and wandb into $(PEERS)"
+	@PIP_CONSTRAINT= $(PEERS)/bin/python -m pip install --quiet --requirement benchmarks/logging-peers.txt
+	@touch $@
+
+bench-logging: $(VENV)/installed-bench $(PEERS)/installed  ## Measure run.log against other trackers, about 4 minutes
+	@.ci/packages redis-server=redis-server
+	@$(BIN)/python -m benchmarks.logging
 
 # A venv of its own, since torch is bigger than all the rest.
 WATCH := build/watch

@@ -44,7 +44,7 @@ def trackio(folder: Path) -> tuple[Log, Finish]:
     return trackio.log, trackio.finish
 
 
-def tensorboardX(folder: Path) -> tuple[Log, Finish]:
+def tensorboardX(folder: Path) -> tuple[Log, Finish]:  # noqa: N802 - as the module is called
     from tensorboardX import SummaryWriter
 
     writer = SummaryWriter(str(folder / "events"))

@@ -15,7 +15,7 @@ import argparse
 import statistics
 import sys
 
-from benchmarks.handout import start_controller
+from benchmarks.handout import make_sweep, start_agents, start_controller
 from benchmarks.machine import Place, cpu_seconds, describe, disk_mb, place, table, until
 
 PEERS = ("trackio", "tensorboardX", "wandb")
@@ -67,8 +67,8 @@ def run_peer(name: str, rows: int, python: str) -> Measured:
 
 def as_table(results: dict[str, list[Measured]], rows: int) -> str:
     """Microseconds of a log; the CPU of all who take part added up."""
-    head = ["tracker", "median us", "p99 us", "max ms", "logs/s", "caller us", "background us", "redis us", "recorder us",
-            "all CPU us", "memory MB", "bytes", "init ms", "finish ms"]  # fmt: skip
+    head = ["tracker", "median us", "p99 us", "max ms", "logs/s", "caller us", "background us", "redis us",
+            "recorder us", "all CPU us", "memory MB", "bytes", "init ms", "finish ms"]  # fmt: skip
     lines = [head]
     for name, told in results.items():
         middle = median(told)
@@ -91,24 +91,63 @@ def cpu_us(told: Measured, rows: int) -> float:
     return sum(told.get(part, 0.0) for part in parts) / rows * 1e6
 
 
+def verdicts(told: Measured, rows: int) -> str:
+    return (
+        f"besom: {told['median'] * 1e6:.1f} us in the caller at the median, wanted <= {WANTED_MEDIAN_US:g}; "
+        f"{cpu_us(told, rows):.1f} us of all CPU a log, wanted <= {WANTED_CPU_US:g}; "
+        f"memory grew by {told['memory_mb']:.0f} MB at most, wanted <= {WANTED_MB:g}; "
+        f"Redis held {told['redis_mb']:.0f} MB at most"
+    )
+
+
+# ---- init() and finish() in a trial
+
+
+def trials(count: int, *settings: str) -> str:
+    """Medians of what a trial's run costs its agent, after the first."""
+    with place() as here:
+        start_controller(here)
+        ledger, sweep = make_sweep(here, run_cap=count)
+        (agent,) = start_agents(here, 1, "besom_runs", sweep, *settings)
+        ledger.set_state(sweep, "running")
+        first, *others = agent.hear(300)["took"]
+    init, init_cpu, end, end_cpu = (statistics.median(column) * 1e3 for column in zip(*others, strict=True))
+    return (
+        f"init() {init:.2f} ms ({init_cpu:.2f} of CPU), one log() and finish() {end:.2f} ms ({end_cpu:.2f}); "
+        f"the process' first init() {first[0] * 1e3:.0f} ms"
+    )
+
+
+def measure(rows: int, rounds: int, only: list[str], peers: str) -> dict[str, list[Measured]]:
+    results: dict[str, list[Measured]] = {}
+    for number in range(1, rounds + 1):
+        for name in only or ["nothing", "besom", *PEERS]:
+            told = run_besom(rows) if name == "besom" else run_peer(name, rows, peers)
+            results.setdefault(name, []).append(told)
+            print(f"round {number}: {name}: {told['median'] * 1e6:.1f} us", file=sys.stderr, flush=True)
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help="nothing, besom, trackio, ...")
+    parser.add_argument("--trials", type=int, default=300, help="of the measurement of init() and finish()")
+    parser.add_argument("--only", nargs="*", default=[], metavar="NAME",
+                        help="nothing, besom, trackio, tensorboardX, wandb, trials")  # fmt: skip
     parser.add_argument("--peers", default="build/peers/bin/python", help="a Python that has the peers")
     options = parser.parse_args()
     print(describe())
-    results: dict[str, list[Measured]] = {}
-    for number in range(1, options.rounds + 1):
-        for name in options.only or ["nothing", "besom", *PEERS]:
-            if name == "besom":
-                told = run_besom(options.rows)
-            else:
-                told = run_peer(name, options.rows, options.peers)
-            results.setdefault(name, []).append(told)
-            print(f"round {number}: {name}: {told['median'] * 1e6:.1f} us", file=sys.stderr, flush=True)
-    print(as_table(results, options.rows))
+    trackers = [name for name in options.only if name != "trials"]
+    if trackers or not options.only:
+        results = measure(options.rows, options.rounds, trackers, options.peers)
+        print(f"{options.rows} rows of three numbers, medians of {options.rounds} interleaved rounds\n")
+        print(as_table(results, options.rows) + "\n")
+        if "besom" in results:
+            print(verdicts(median(results["besom"]), options.rows))
+    if not options.only or "trials" in options.only:
+        print(f"a trial of a function agent: {trials(options.trials)}")
+        print(f"without console, git and system metrics: {trials(options.trials, 'disable_git', 'disable_stats')}")
 
 
 if __name__ == "__main__":

@@ -52,15 +52,17 @@ def disk_mb(folder: Path) -> float:
 
 
 def describe() -> str:
-    """The machine, in one line."""
-    cpu = next((line.partition(":")[2].strip() for line in _cpu_info() if line.startswith("model name")), "")
+    """The machine and its Redis, in one line."""
     server = subprocess.run(["redis-server", "--version"], capture_output=True, text=True, check=True).stdout
     version = next(part[2:] for part in server.split() if part.startswith("v="))
+    return f"{machine()}; redis-server {version} on loopback, AOF and snapshots off"
+
+
+def machine() -> str:
+    """The machine, in one line."""
+    cpu = next((line.partition(":")[2].strip() for line in _cpu_info() if line.startswith("model name")), "")
     load = " ".join(f"{part:.1f}" for part in os.getloadavg())
-    return (
-        f"{os.cpu_count()} cores ({cpu or platform.machine()}), Python {platform.python_version()}, "
-        f"redis-server {version} on loopback, AOF and snapshots off; load {load}"
-    )
+    return f"{os.cpu_count()} cores ({cpu or platform.machine()}), Python {platform.python_version()}, load {load}"
 
 
 def _cpu_info() -> list[str]:

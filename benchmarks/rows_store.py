@@ -18,8 +18,8 @@ _CHART = "SELECT step, time, value FROM points WHERE run = {mark} AND mod(step, 
 _LAST = "SELECT value FROM points WHERE run = {mark} ORDER BY step DESC LIMIT 1"
 _ENDS = "SELECT max(step) + 1 FROM points WHERE run = {mark}"
 _OVERVIEW = (
-    "SELECT run, max(step), min(value), max(value), avg(value), count(value) FROM points WHERE run < {mark} "
-    "GROUP BY run, step / {mark} ORDER BY run, step / {mark}"
+    "SELECT run, step / {mark} AS bucket, max(step), min(value), max(value), avg(value), count(value) FROM points "
+    "WHERE run < {mark} GROUP BY run, bucket ORDER BY run, bucket"
 )
 
 
@@ -87,7 +87,7 @@ class RowsStore:
 
     def overviews(self, runs: int, width: int) -> dict[int, list[Any]]:
         """Minimum, maximum and mean of every `width` points of the first `runs` runs."""
-        rows = self._ask(_OVERVIEW, runs, width, width)
+        rows = self._ask(_OVERVIEW, width, runs)
         return {run: list(some) for run, some in groupby(rows, key=lambda row: row[0])}
 
     def _ask(self, query: str, *values: Any) -> list[Any]:

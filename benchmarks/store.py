@@ -6,7 +6,8 @@ Ingest is the recorder's whole way: entries as Redis gives them, decoded, applie
 controller does. Runs log one metric, and `init()`'s writer adds the time, so each point is two values; a point counts
 once. A thousand runs that log 500 steps a second make half a million points a second, and each writer sends 100 steps
 every 0.2 s: that is `--flush`; runs are out of step with each other.
-Reads are `Api`'s and those of pages, each for other runs, while all runs are still open. Medians, and the slowest.
+Reads are `Api`'s and a page's, each for another run, after all runs have ended; "live" is read before, while each run
+still has up to a thousand points outside its chunks. Medians, the slowest, and the CPU time of the median.
 Ends with code 1 when a wanted figure is missed. CPU time is this process', without the database server's.
 """
 
@@ -23,14 +24,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import numpy as np
-from sqlalchemy import text
 
-from benchmarks.machine import describe, peak_mb, table
+from benchmarks.machine import machine, peak_mb, table
 from benchmarks.rows_store import RowsStore
 from besom.messages import (
     Batch,
@@ -40,6 +41,7 @@ from besom.messages import (
     SweepCreated,
     SweepSpec,
     TrialClaimed,
+    TrialEnded,
     encode,
     read_events,
 )
@@ -47,6 +49,7 @@ from besom.settings import read_settings
 from besom.tracking.api import Api
 from besom.tracking.overviews import overviews
 from besom.tracking.recorder import Recorder
+from besom.tracking.rows import pieces_of
 from besom.tracking.store import Store
 from tests.postgres_server import PostgresServer
 
@@ -55,7 +58,7 @@ TURN = 500
 METRIC = "loss"
 LONG = "long"
 START = 1_700_000_000.0
-WANTED = {"ingest": 500_000, "bytes": 20.0, "chart": 5.0, "last": 5.0, "overview": 30.0, "long": 50.0}
+WANTED = {"ingest": 500_000, "bytes": 20.0, "chart": 5.0, "last": 5.0, "sweep": 30.0, "long": 50.0}
 """Points a second, bytes a point, then milliseconds."""
 
 Entry = dict[bytes, bytes]
@@ -81,20 +84,27 @@ class Flush:
 
 @dataclass
 class Measured:
-    """One store's figures; times of reads in ms."""
+    """One store's figures; times of reads in ms, of turns in seconds."""
 
     name: str
     points: int = 0
     wall: float = 0.0
     cpu: float = 0.0
     turns: list[float] = field(default_factory=list)
-    """Seconds of each commit's turn."""
     bytes: int = 0
-    reads: dict[str, list[float]] = field(default_factory=dict)
+    bytes_before: int = 0
+    """Of PostgreSQL before VACUUM FULL; in use, autovacuum gives that room to what comes next."""
+    reads: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """Wall and CPU."""
 
     @property
     def rate(self) -> float:
         return self.points / self.wall
+
+    @property
+    def turn_seconds(self) -> tuple[float, float]:
+        """Median and slowest."""
+        return statistics.median(self.turns), max(self.turns)
 
     @contextmanager
     def turn(self, points: int) -> Iterator[None]:
@@ -109,16 +119,28 @@ class Measured:
     def read(self, what: str, reading: Callable[[int], int], wanted: int, times: int = 15) -> None:
         """Time a read; `reading` is told how often it was called and gives how many things it found."""
         reading(0)
-        took = []
         for turn in range(1, times + 1):
-            start = time.perf_counter()
-            found = reading(turn)
-            took.append((time.perf_counter() - start) * 1e3)
+            with self.timed(what):
+                found = reading(turn)
             assert found == wanted, f"{self.name}, {what}: {found} instead of {wanted}"
-        self.reads[what] = took
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Around one of several of a kind."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        took = ((time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3)
+        self.reads.setdefault(what, []).append(took)
 
     def median(self, what: str) -> float:
-        return statistics.median(self.reads[what])
+        return statistics.median(wall for wall, _ in self.reads[what])
+
+    def cells(self, what: str) -> list[str]:
+        """Median, slowest, CPU."""
+        if what not in self.reads:
+            return ["-"] * 3
+        slowest, cpu = max(wall for wall, _ in self.reads[what]), statistics.median(cpu for _, cpu in self.reads[what])
+        return [f"{part:.1f} ms" for part in (self.median(what), slowest, cpu)]
 
 
 def fields(event: Event) -> Entry:
@@ -130,7 +152,8 @@ def fields(event: Event) -> Entry:
 def flushes(runs: list[str], steps: int, size: int, seed: int = 0) -> Iterator[list[Flush]]:
     """Rounds in which every run that has not ended sends half to one and a half times `size` steps, in random order.
 
-    Values are a falling curve with noise in all bits of a float64, times are 100 steps a second with a jitter of 10 %.
+    Values are a falling curve with noise in all bits of a float64. Times are those of ten steps a second, with a jitter
+    of 10 %: they take more bytes than those of faster steps.
     """
     draw, order = np.random.default_rng(seed), random.Random(seed)
     at, clock = dict.fromkeys(runs, 0), dict.fromkeys(runs, START)
@@ -142,7 +165,7 @@ def flushes(runs: list[str], steps: int, size: int, seed: int = 0) -> Iterator[l
         for run in names:
             first, count = at[run], min(int(draw.integers(size // 2, size * 3 // 2 + 1)), steps - at[run])
             some = np.arange(first, first + count)
-            times = clock[run] + np.cumsum(draw.lognormal(-4.6, 0.1, count))
+            times = clock[run] + np.cumsum(draw.lognormal(-2.3, 0.1, count))
             seq[run] += 1
             sent.append(Flush(run, seq[run], some, times, np.exp(-some / steps) + draw.normal(0, 0.05, count)))
             at[run], clock[run] = first + count, float(times[-1])
@@ -164,6 +187,18 @@ class Recording:
             told = [(self._next_id(), event) for entry in entries for event in read_events(entry)]
             self.recorder.apply(conn, told, START)
         self.recorder.take_recorded()
+
+    def end(self, runs: list[str], sent: dict[str, int]) -> None:
+        """The trials of these runs end, and the runs close: scored, sealed."""
+        events: list[tuple[str, Event]] = []
+        for run in runs:
+            sweep, number = run.split("-")
+            who = {"sweep": sweep, "number": int(number), "attempt": 1, "token": f"t{number}"}
+            writers = json.dumps({f"w-{run}": sent[run]})
+            events.append((self._next_id(), TrialEnded(**who, state="finished", writers=writers)))
+        with self.store.begin() as conn:
+            closed = self.recorder.apply(conn, events, START)
+        assert len(closed) == len(runs)
 
     def begin(self, sweep: str, count: int) -> list[str]:
         """A sweep whose trials all run, and a run outside of it; the trials' runs."""
@@ -193,13 +228,20 @@ def measure_besom(options: argparse.Namespace, home: Path) -> Measured:
     store = Store.open(options.url)
     recording = Recording(store)
     runs = recording.begin("s", options.runs)
+    sent = dict.fromkeys(runs, 0)
     for some in flushes(runs, options.steps, options.flush):
         for start in range(0, len(some), TURN):
-            entries = [flush.entry() for flush in some[start : start + TURN]]
-            with measured.turn(sum(len(flush.steps) for flush in some[start : start + TURN])):
+            part = some[start : start + TURN]
+            sent.update((flush.run, flush.seq) for flush in part)
+            entries = [flush.entry() for flush in part]
+            with measured.turn(sum(len(flush.steps) for flush in part)):
                 recording.apply(entries)
+    measured.read("live", lambda _: sweep_page(store, runs), 200 * len(runs))
+    for some_runs in pieces_of(runs, 50):
+        with measured.timed("end"):
+            recording.end(some_runs, sent)
     store.close()  # so that SQLite's log is back in its file
-    measured.bytes = size_of(options.url)
+    measured.bytes, measured.bytes_before = size_of(options.url)
     store = Store.open(options.url)
     recording = Recording(store)
     for some in flushes([LONG], options.long, 500, seed=1):
@@ -209,19 +251,19 @@ def measure_besom(options: argparse.Namespace, home: Path) -> Measured:
     return measured
 
 
+def sweep_page(store: Store, runs: list[str]) -> int:
+    with store.read() as conn:
+        return sum(map(len, overviews(conn, runs, METRIC, 200).values()))
+
+
 def read_besom(measured: Measured, store: Store, runs: list[str], options: argparse.Namespace, home: Path) -> None:
     api = Api(settings=read_settings(store=options.url, home=home, silent=True))
     some = [api.run(run) for run in random.Random(0).sample(runs, 16)]
     long = api.run(LONG)
-
-    def sweep_page(_: int) -> int:
-        with store.read() as conn:
-            return sum(map(len, overviews(conn, runs, METRIC, 200).values()))
-
     points = min(1000, options.steps)
     measured.read("chart", lambda turn: len(some[turn].history(points, keys=[METRIC], pandas=False)), points)
     measured.read("last", lambda _: len(api.ask("summaries", run_ids=runs)), len(runs))
-    measured.read("overview", sweep_page, 200 * len(runs))
+    measured.read("sweep", lambda _: sweep_page(store, runs), 200 * len(runs))
     measured.read("long", lambda _: len(long.history(1000, keys=[METRIC], pandas=False)), 1000)
     measured.read("curve", lambda _: len(api.ask("curve", run=LONG, key=METRIC, points=1000)), 1000)
     api.close()
@@ -237,7 +279,7 @@ def measure_rows(options: argparse.Namespace, folder: Path) -> Measured:
             part = some[start : start + TURN]
             with measured.turn(sum(len(flush.steps) for flush in part)):
                 rows.add((flush.run, flush.steps, flush.times, flush.values) for flush in part)
-    measured.bytes = rows.size()
+    measured.bytes = measured.bytes_before = rows.size()
     for some in flushes([LONG], options.long, 500, seed=1):
         rows.add((flush.run, flush.steps, flush.times, flush.values) for flush in some)
     chosen = random.Random(0).sample(runs, 16)
@@ -245,7 +287,7 @@ def measure_rows(options: argparse.Namespace, folder: Path) -> Measured:
     measured.read("chart", lambda turn: len(rows.chart(chosen[turn], points)), points)
     measured.read("last", lambda _: len(rows.last(runs)), len(runs), times=3)
     measured.read(
-        "overview",
+        "sweep",
         lambda _: sum(map(len, rows.overviews(len(runs), options.steps // 200).values())),
         200 * len(runs),
         times=3,
@@ -255,44 +297,50 @@ def measure_rows(options: argparse.Namespace, folder: Path) -> Measured:
     return measured
 
 
-def size_of(url: str) -> int:
-    """Bytes on disk, of files or of tables with their indexes."""
+def size_of(url: str) -> tuple[int, int]:
+    """Bytes on disk of a file, or of tables with their indexes: at rest, and before with PostgreSQL's dead rows."""
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
-        return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
-    store = Store.open(url)
-    with store.read() as conn:
-        tables = text("SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c WHERE c.relkind = 'r' "
-                      "AND c.relnamespace = current_schema()::regnamespace")  # fmt: skip
-        size = int(conn.scalar(tables) or 0)
-    store.close()
-    return size
+        size = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+        return size, size
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as conn:
+        before = _tables_size(conn)
+        for (name,) in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall():
+            conn.execute(f'VACUUM (FULL) "{name}"')
+        return _tables_size(conn), before
 
 
-ROWS = {
+def _tables_size(conn: Any) -> int:
+    return int(conn.execute(
+        "SELECT sum(pg_total_relation_size(quote_ident(tablename)::regclass)) FROM pg_tables "
+        "WHERE schemaname = current_schema()"
+    ).fetchone()[0])  # fmt: skip
+
+
+TITLES = {
     "chart": "one run's chart, 1000 points",
     "last": "last values of all runs",
-    "overview": "200 points of each run",
-    "long": "1M-point run, 1000 points",
-    "curve": "1M-point run, 1000 buckets",
+    "sweep": "200 points of each run",
+    "live": "200 points of each run, live",
+    "end": "50 runs end",
+    "long": "long run's chart, 1000 points",
+    "curve": "long run, 1000 min/max/mean",
 }
 
 
 def as_table(results: list[Measured]) -> str:
-    rows = [["", "wanted", *(part for one in results for part in (one.name, ""))]]
-    rows.append(["points/s", f">= {WANTED['ingest']}", *(part for one in results for part in (f"{one.rate:.0f}", ""))])
-    cpu = [part for one in results for part in (f"{one.cpu / one.points * 1e6:.2f}", "")]
-    rows.append(["CPU us a point", "", *cpu])
-    turns = [(statistics.median(one.turns) * 1e3, max(one.turns) * 1e3) for one in results]
-    rows.append(["commit with its turn", "", *(f"{part:.0f} ms" for pair in turns for part in pair)])
-    sizes = [part for one in results for part in (f"{one.bytes / one.points:.1f}", "")]
-    rows.append(["bytes a point", f"<= {WANTED['bytes']:.0f}", *sizes])
-    for what, title in ROWS.items():
-        cells: list[str] = []
-        for one in results:
-            took = one.reads.get(what)
-            cells += [f"{statistics.median(took):.1f} ms", f"{max(took):.1f} ms"] if took else ["-", "-"]
-        rows.append([title, f"<= {WANTED[what]:.0f} ms" if what in WANTED else "", *cells])
+    rows = [["", "wanted", *(part for one in results for part in (one.name, "slowest", "CPU"))]]
+    rates = [[f"{one.rate:.0f}", "-", f"{one.cpu / one.points * 1e6:.2f} us"] for one in results]
+    turns = [[f"{part * 1e3:.0f} ms" for part in one.turn_seconds] + ["-"] for one in results]
+    sizes = [[*(f"{part / one.points:.1f}" for part in (one.bytes, one.bytes_before)), "-"] for one in results]
+    rows.append(["points/s", f">= {WANTED['ingest']}", *chain.from_iterable(rates)])
+    rows.append(["turn with its commit", "", *chain.from_iterable(turns)])
+    rows.append(["bytes a point (most)", f"<= {WANTED['bytes']:.0f}", *chain.from_iterable(sizes)])
+    for what, title in TITLES.items():
+        wanted = f"<= {WANTED[what]:.0f} ms" if what in WANTED else ""
+        rows.append([title, wanted, *(cell for one in results for cell in one.cells(what))])
     return table(rows)
 
 
@@ -313,12 +361,13 @@ def database(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     if not options.postgres:
         yield options.store or f"sqlite:///{folder}/store.db"
         return
-    server = PostgresServer(folder / "pg", durable=True)
-    server.start()
-    try:
-        yield server.new_store()
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="besom-pg-", ignore_cleanup_errors=True) as own:  # its user's, not ours
+        server = PostgresServer(Path(own), durable=True)
+        server.start()
+        try:
+            yield server.new_store()
+        finally:
+            server.stop()
 
 
 def main() -> None:
@@ -335,7 +384,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.runs, options.steps, options.long = 200, 2000, 100_000
-    print(f"{describe()}\n{options.runs} runs of {options.steps} points, {options.flush} steps a batch")
+    print(f"{machine()}\n{options.runs} runs of {options.steps} points, {options.flush} steps a batch")
     with tempfile.TemporaryDirectory(prefix="besom-", ignore_cleanup_errors=True) as name, ExitStack() as stack:
         folder = Path(name)
         options.url = stack.enter_context(database(options, folder))

@@ -283,7 +283,8 @@ class RunStarted(Event):
     sweep: str = ""
     number: int = 0
     body: bytes
-    """msgpack map: project, entity, name, group, job_type, tags, notes, config, program, host."""
+    """msgpack map: project, entity, name, group, job_type, tags, notes, config, program, host; `unsaid`: which of the
+    names are made up."""
 
     def info(self) -> dict[str, Any]:
         """The decoded body.
@@ -340,7 +341,7 @@ class RunAlerted(Event):
     kind = "alert"
     run: str
     id: str
-    """Random, so that one that comes twice is known."""
+    """Its own, so that one that comes twice is known; in the order of time."""
     title: str
     text: str
     level: str

@@ -5,6 +5,9 @@ Knows nothing of Redis or of commands; a command's options are passed in as over
 
 from __future__ import annotations
 
+import os
+from collections.abc import Hashable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,6 +89,17 @@ def read_settings(**overrides: Any) -> Settings:
         ConfigError: names each BESOM_* variable whose value cannot be.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
+    told = frozenset((name, os.environ[name]) for name in os.environ if name.upper().startswith(("BESOM_", "HOME")))
+    overridden = tuple(sorted(given.items()))
+    if all(isinstance(value, Hashable) for value in given.values()):
+        return _settings(told, overridden)
+    return _settings.__wrapped__(told, overridden)  # refused, and it says why
+
+
+@lru_cache(maxsize=8)
+def _settings(told: frozenset[tuple[str, str]], overrides: tuple[tuple[str, Any], ...]) -> Settings:
+    """Read anew only when what is `told` has changed: it takes a millisecond, and every trial asks."""
+    given = dict(overrides)
     try:
         return Settings(**given)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for tests: own folder, unix socket only, as an unprivileged user, ended with the tests."""
+"""A real PostgreSQL server for tests: own folder, unix socket, as an unprivileged user, ended with the tests."""
 
 from __future__ import annotations
 
@@ -30,10 +30,14 @@ class PostgresServer:
 
     Args:
         folder: Of its data and its socket; the path must be short.
+        address: Listen on this IP address too, for everybody in its /24; then stores are named by it.
+        prefix: Command that starts it somewhere else, such as in a network namespace.
         durable: Whether a commit reaches the disk, with the memory that a server has by default; tests need neither.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+    def __init__(self, folder: Path, address: str = "", prefix: Sequence[str] = (), *, durable: bool = False) -> None:
+        self._address = address
+        self._prefix = list(prefix)
         self._folder = folder
         self._durable = durable
         self._data = folder / "data"
@@ -53,13 +57,18 @@ class PostgresServer:
             self._as_user([str(home / "initdb"), "-D", str(self._data), *setup]),
             check=True, capture_output=True, cwd="/", timeout=60,
         )  # fmt: skip
-        options = {"listen_addresses": "", "unix_socket_directories": str(self._folder), "max_connections": "50"}
+        if self._address:
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {self._address}/24 trust\n")
+        options = {
+            "listen_addresses": self._address, "unix_socket_directories": str(self._folder), "max_connections": "50",
+        }  # fmt: skip
         if not self._durable:
             options |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
             options["shared_buffers"] = "16MB"
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         self._process = subprocess.Popen(
-            self._as_user([str(home / "postgres"), "-D", str(self._data), *flags]),
+            [*self._prefix, *self._as_user([str(home / "postgres"), "-D", str(self._data), *flags])],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
         )  # fmt: skip
         for _ in range(1000):
@@ -77,7 +86,7 @@ class PostgresServer:
         with self._connect() as conn:
             conn.execute(f"CREATE SCHEMA {name}")
         conn.close()
-        return f"postgresql://besom@/postgres?host={self._folder}&options=-csearch_path%3D{name}"
+        return f"postgresql://besom@/postgres?host={self._address or self._folder}&options=-csearch_path%3D{name}"
 
     def stop(self) -> None:
         """End it at once; nothing of it is wanted any more."""

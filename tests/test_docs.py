@@ -63,7 +63,7 @@ def test_python_blocks_compile(name: str) -> None:
     assert found
     for place, block in enumerate(found):
         compile(block, f"{name} block {place}", "exec")
-        assert set(re.findall(r"\bbesom\.(\w+)", block)) <= set(besom.__all__)
+        assert set(re.findall(r"\bbesom\.(\w+)", block)) <= {*besom.__all__, "integration"}
 
 
 def test_yaml_blocks_are_sweeps() -> None:

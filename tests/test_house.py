@@ -37,6 +37,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 """Rooms, and the rooms that each may import besides itself. Lower ones never know the upper ones."""
 
+NEEDS_MORE = {"besom.integration.xgboost"}
+"""Modules that import at their head what besom does not depend on; tests/integrations imports them."""
+
 SCRIPTS = {"launcher", "sitecustomize", "__main__", "__init__"}
 LONGEST = 60
 
@@ -160,7 +163,7 @@ def test_every_module_says_what_it_is(path: Path) -> None:
 WITH_FACE = [module for module, path in MODULES.items() if "migrations" not in path.parts and path.stem not in SCRIPTS]
 
 
-@pytest.mark.parametrize("module", sorted(WITH_FACE))
+@pytest.mark.parametrize("module", sorted(set(WITH_FACE) - NEEDS_MORE))
 def test_every_module_has_a_face(module: str) -> None:
     """`__all__` is there, without repeats, and every name in it exists."""
     imported = importlib.import_module(module)

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from keyword import iskeyword
 from typing import Final
 
 import click
@@ -43,6 +44,7 @@ _HOMES: Final = {
     "runs": "archive",
     "export": "archive",
     "backup": "archive",
+    "import": "importing",
     "gc": "garbage",
     "sync": "syncing",
 }
@@ -61,7 +63,8 @@ class _Commands(click.Group):
             return None
         from importlib import import_module
 
-        command: click.Command = getattr(import_module(f"besom.cli.{home}"), cmd_name)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(import_module(f"besom.cli.{home}"), name)
         return command
 
 

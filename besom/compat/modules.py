@@ -1,5 +1,4 @@
-"""What the modules of the stand-in hold: besom's own names where it has them, else those of `calls.py`, else the
-methods of the active run.
+"""What the modules of the stand-in hold: besom's own names where it has them, else those of `calls.py`.
 
 A name of wandb that besom does not have is there all the same, and says so when it is called. Everything is looked up
 when it is used: `import wandb` costs nothing, and `wandb.run`, `config` and `summary` are those of the active run.
@@ -8,7 +7,7 @@ when it is used: `import wandb` costs nothing, and `wandb.run`, `config` and `su
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Final
 
@@ -49,7 +48,11 @@ _SKLEARN: Final = {
 }  # fmt: skip
 
 MODULES: Final[Mapping[str, Mapping[str, Home]]] = {
-    "wandb": {"Error": (_ERRORS, "BesomError"), **{name: (_CALLS, name) for name in _OTHERWISE}},
+    "wandb": {
+        "Error": (_ERRORS, "BesomError"),
+        "plot_table": ("besom.tracking.plot", "plot_table"),
+        **{name: (_CALLS, name) for name in _OTHERWISE},
+    },
     "wandb.data_types": {},
     "wandb.env": {name: (_CALLS, name) for name in ("get_entity", "get_project", "set_entity", "set_project")},
     "wandb.errors": {
@@ -118,21 +121,8 @@ def _public(name: str) -> Any:
     if name in _ADDED:
         return getattr(importlib.import_module(_CALLS), name)
     if name in _WANDB_NAMES:
-        return _of_active_run(name) if hasattr(besom.Run, name) else _Missing(name, (), {})
+        return _Missing(name, (), {})
     raise AttributeError(f"module 'wandb', which besom stands in for, has no attribute {name!r}")
-
-
-def _of_active_run(name: str) -> Callable[..., Any]:
-    def call(*arguments: Any, **named: Any) -> Any:
-        if besom.run is None:
-            from besom.errors import UsageError
-
-            raise UsageError(f"call wandb.init() before wandb.{name}()")
-        return getattr(besom.run, name)(*arguments, **named)
-
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = f"`Run.{name}` of the active run."
-    return call
 
 
 class _Missing(type):

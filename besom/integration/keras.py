@@ -226,6 +226,9 @@ def _nothing(*_: Any, **__: Any) -> None:
     pass
 
 
+_nothing._is_default = True  # type: ignore[attr-defined]  # how keras marks hooks that need not be waited for
+
+
 def _learning_rate(model: Any, batches: int) -> float | None:
     """The optimizer's rate now; None where it cannot be told."""
     rate: Any = getattr(getattr(model, "optimizer", None), "learning_rate", None)

@@ -53,8 +53,17 @@ def active_run() -> Run | None:
     return None
 
 
-def make_active(run: Run) -> None:
-    """The run is the active one from now on, here and in threads and contexts that have none."""
+def make_active(run: Run, *, beside: bool = False) -> None:
+    """The run is the active one from now on, here and in threads and contexts that have none.
+
+    Args:
+        run: One that was just made.
+        beside: It comes after the run of the same trial that this context has, if that still runs.
+    """
+    own = _in_context.get()
+    if beside and own is not None and own.state == "running" and own.trial is run.trial:
+        _in_process.insert(0, run)
+        return
     _in_context.set(run)
     _in_process.append(run)
 

@@ -64,9 +64,9 @@ class Alerts:
         self._told[heading] = now
         if len(self._told) > _TITLES:
             del self._told[next(iter(self._told))]
-        return RunAlerted(
-            run=self._run, id=secrets.token_hex(8), title=heading, text=utf8(str(text))[:_TEXT_LIMIT], level=importance
-        )
+        # Sorts by time, since the journal's clock is the same for those that come within a millisecond.
+        id = f"{time.time_ns():016x}{secrets.token_hex(4)}"
+        return RunAlerted(run=self._run, id=id, title=heading, text=utf8(str(text))[:_TEXT_LIMIT], level=importance)
 
 
 def _level(level: Any) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
@@ -28,7 +27,7 @@ from besom.tracking.points import (
     to_piece,
     unpack_buckets,
 )
-from besom.tracking.rows import Row, add_rows, pieces_of, save
+from besom.tracking.rows import Row, Values, add_rows, among, fetch, pieces_of, save
 from besom.tracking.schema import chunks, levels, overview, series, tail
 
 __all__ = ["CHUNK_POINTS", "Appender", "Column"]
@@ -36,7 +35,7 @@ __all__ = ["CHUNK_POINTS", "Appender", "Column"]
 CHUNK_POINTS = 1000
 _TAIL_PIECES = 32
 _WORTH_OVERVIEW = 2 * CHUNK_POINTS
-"""Points up to which reading them takes no longer than reading an overview would."""
+"""Points up to which a series goes without: an overview takes as many bytes as they do."""
 _WORTH_PACKING = 100
 """Points from which on a chunk is smaller when it is packed."""
 _SERIES_KEPT = 100_000
@@ -64,8 +63,8 @@ class Appender:
     def __init__(self) -> None:
         self._open: dict[_Attempt, dict[str, _Open]] = {}
         self._next_id: int | None = None
-        self._new: list[tuple[Any, ...]] = []
-        self._tail: list[tuple[Any, ...]] = []
+        self._new: list[Values] = []
+        self._tail: list[Values] = []
         self._full: dict[int, _Open] = {}
 
     def forget(self) -> None:
@@ -142,7 +141,7 @@ class _Sealing:
 
     def __init__(self, conn: Connection, due: list[_Open]) -> None:
         self._conn, self._due, self._ids = conn, due, [one.id for one in due]
-        self._rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+        self._rows: dict[str, list[Values]] = defaultdict(list)
         self._overviews: list[Row] = []
         self._gone: list[int] = []
 
@@ -168,7 +167,8 @@ class _Sealing:
     def _views_of(self, long: list[_Open]) -> dict[int, _View]:
         """The overviews of long series; a new one begins with the chunks that are there."""
         ids = [one.id for one in long]
-        held = self._conn.execute(select(overview).where(overview.c.series.in_(ids)))
+        query = select(overview.c.series, overview.c["count"], overview.c.blob)
+        held = fetch(self._conn, query.where(among(self._conn, overview.c.series, ids))) if ids else []
         views: dict[int, _View] = {number: (count, unpack_buckets(blob)) for number, count, blob in held}
         earlier = read_pieces(self._conn, chunks, [number for number in ids if number not in views])
         for number in ids:
@@ -204,7 +204,7 @@ class _Sealing:
 
     def _write(self) -> None:
         if self._gone:
-            self._conn.execute(delete(tail).where(tail.c.series.in_(self._gone)))
+            self._conn.execute(delete(tail).where(among(self._conn, tail.c.series, self._gone)))
         for table in (tail, chunks, levels):
             add_rows(self._conn, table, self._rows[table.name])
         save(self._conn, overview, self._overviews)

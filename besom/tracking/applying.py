@@ -48,6 +48,7 @@ from besom.tracking.batches import Damaged, Opened, open_batch
 from besom.tracking.memory import Memory, editor_of, home_of
 from besom.tracking.new_rows import (
     edited_run,
+    named_as_before,
     new_attempt,
     new_closing,
     new_run,
@@ -302,9 +303,10 @@ class Applying:
         if old is None:
             self._memory.runs.put(new)
         elif not event.sweep and self._is_resumed(old):
-            self._resume(event, old, new)
+            self._resume(event, old, named_as_before(new, old, info))
         elif old["attempt"] < event.attempt:
             kept = old["config"] if not old["attempt"] else "{}"  # of batches that came before
+            new = named_as_before(new, old, info) if old["attempt"] else new
             self._memory.runs.put(
                 {**new, "created": old["created"], "state": old["state"], "ended": old["ended"]}
                 | {"exit_code": old["exit_code"], "error": old["error"], "config": _merged(new["config"], kept)}

@@ -12,15 +12,15 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote, urlparse
 
 from besom.errors import BesomError, FinishedRun, NotFound, Unreachable, UsageError
-from besom.messages import ArtifactLogged
+from besom.messages import ArtifactLogged, Event
 from besom.settings import read_settings
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.place import sha256_of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from besom.tracking.media.table import Table
     from besom.tracking.run import Run
 
-__all__ = ["Artifact", "ArtifactEntry", "find_artifact", "log_artifact", "use_artifact"]
+__all__ = ["Artifact", "ArtifactEntry", "Recording", "find_artifact", "log_artifact", "use_artifact"]
 
 log = logging.getLogger("besom")
 
@@ -123,6 +123,11 @@ class Artifact:
     def entries(self) -> dict[str, ArtifactEntry]:
         """Its files by path."""
         return dict(self._entries)
+
+    @property
+    def manifest(self) -> Artifact:
+        """Where W&B has `entries`: the artifact itself."""
+        return self
 
     @property
     def size(self) -> int:
@@ -340,8 +345,35 @@ class Artifact:
         target.write_bytes(path.read_bytes())
 
 
+class Recording(Protocol):
+    """What an artifact is logged to: a run."""
+
+    @property
+    def state(self) -> str:
+        """ "running" while it is open."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def entity(self) -> str:
+        """User or team."""
+
+    @property
+    def project(self) -> str:
+        """Its project."""
+
+    @property
+    def blobs(self) -> Blobs:
+        """Where its files go."""
+
+    def tell(self, event: Event, needs: Collection[str] = ()) -> None:
+        """Record an event, after the blobs it needs."""
+
+
 def log_artifact(
-    run: Run,
+    run: Recording,
     artifact_or_path: Artifact | str | os.PathLike[str],
     name: str | None = None,
     type: str | None = None,
@@ -431,7 +463,7 @@ def _recorded(row: Mapping[str, Any], blobs: Blobs) -> Artifact:
     return artifact
 
 
-def _of_path(path: Path, name: str | None, type: str | None, run: Run) -> Artifact:
+def _of_path(path: Path, name: str | None, type: str | None, run: Recording) -> Artifact:
     if not path.exists():
         raise ValueError(f"{path} is neither a file nor a folder")
     artifact = Artifact(name or f"run-{run.id}-{re.sub(r'[^A-Za-z0-9_.-]', '_', path.name)}", type or "unspecified")

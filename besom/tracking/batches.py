@@ -65,19 +65,24 @@ class Opened:
         self.columns[key] = (kind, steps, bytes(msgpack.packb(values)) if kind == "j" else values)
         if key.startswith(SYSTEM):
             return  # neither the run's summary nor its steps
-        ((first,), (step,)) = _INT.unpack_from(steps), _INT.unpack_from(steps, len(steps) - 8)
-        self.last[key] = (step, _last_value(kind, values))
+        (first,) = _INT.unpack_from(steps)
+        last = len(values) - 1 if kind == "j" else size - 1
+        while kind == "j" and last >= 0 and values[last] is None:
+            last -= 1  # None is history, and nothing's last value
+        if last >= 0:
+            (step,) = _INT.unpack_from(steps, last * 8)
+            self.last[key] = (step, _as_json(kind, values, last))
         if self.first_step is None or first < self.first_step:
             self.first_step = first
 
 
-def _last_value(kind: str, values: Any) -> str:
-    """The last value of a column as JSON."""
+def _as_json(kind: str, values: Any, place: int) -> str:
+    """One value of a column as JSON."""
     if kind == "j":
-        return json.dumps(values[-1])
+        return json.dumps(values[place])
     if kind == "q":
-        return str(_INT.unpack_from(values, len(values) - 8)[0])
-    value: float = _FLOAT.unpack_from(values, len(values) - 8)[0]
+        return str(_INT.unpack_from(values, place * 8)[0])
+    value: float = _FLOAT.unpack_from(values, place * 8)[0]
     return repr(value) if math.isfinite(value) else json.dumps(value)
 
 

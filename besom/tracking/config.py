@@ -39,7 +39,7 @@ class RunConfig(NamedValues):
         *,
         changeable: bool = False,
     ) -> None:
-        super().__init__({key.strip("-"): plain(value, key) for key, value in values.items()}, changed)
+        super().__init__({key.strip("-"): plain(value, key, objects=True) for key, value in values.items()}, changed)
         object.__setattr__(self, "_locked", locked)
         object.__setattr__(self, "_changeable", changeable)
 
@@ -54,7 +54,7 @@ class RunConfig(NamedValues):
         may_change = self._changeable if allow_val_change is None else allow_val_change
         new: dict[str, Any] = {}
         for name, value in given.items():
-            key, held = name.strip("-"), plain(value, name)
+            key, held = name.strip("-"), plain(value, name, objects=True)
             if key in self._locked:
                 if self._items.get(key) != held:
                     log.warning("config.%s is set by the sweep; %r is ignored", key, held)
@@ -66,8 +66,8 @@ class RunConfig(NamedValues):
                 )
             new[key] = held
         if new:
+            self._changed(new)  # raises when the run is over
             self._items.update(new)
-            self._changed(new)
 
     def setdefaults(self, values: Mapping[str, Any]) -> None:
         """Set those that are not set."""

@@ -46,13 +46,14 @@ class _NoWriter(Writer):
 class DisabledRun(Run):
     """Config and summary work, its step stays 0, and nothing is an error after its end."""
 
-    mode = "disabled"
+    __slots__ = ()
 
     def __init__(self, identity: RunIdentity, config: RunConfig, directory: Path) -> None:
         super().__init__(
             identity, config, _NoWriter(identity.id), trial=None, directory=directory,
             on_finish=lambda *_: None, patience=0,
         )  # fmt: skip
+        self.mode = "disabled"
 
     def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """Bring the summary up to date."""

@@ -8,6 +8,7 @@ import msgpack
 from sqlalchemy import Connection, select
 
 from besom.tracking.media.media import files_in
+from besom.tracking.points import packed_objects
 from besom.tracking.rows import Row
 from besom.tracking.schema import chunks, files, series, tail
 
@@ -27,7 +28,9 @@ def files_of(conn: Connection, run: str) -> list[Row]:
 
 def _media(conn: Connection, run: str) -> Iterator[tuple[str, str, int]]:
     for table in (chunks, tail):
-        query = select(table.c["values"]).join(series, series.c.id == table.c.series)
-        query = query.where(series.c.run == run, table.c.kind == "j").order_by(table.c.series, table.c.position)
-        for content in conn.scalars(query):
-            yield from files_in(msgpack.unpackb(content, strict_map_key=False))
+        query = select(table.c.kind, table.c["values"]).join(series, series.c.id == table.c.series)
+        query = query.where(series.c.run == run, table.c.kind.in_(("j", "J"))).order_by(
+            table.c.series, table.c.position
+        )
+        for kind, values in conn.execute(query):
+            yield from files_in(msgpack.unpackb(packed_objects(kind, values), strict_map_key=False))

@@ -22,6 +22,7 @@ from besom.tracking import schema
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.place import Keeping, is_name
 from besom.tracking.offline import ENDED, STARTED, read_event
+from besom.tracking.points import packed_objects
 from besom.tracking.store import Store
 from besom.tracking.syncing import SYNCED
 
@@ -107,8 +108,9 @@ def _told(conn: Connection) -> Iterator[tuple[bytes, Any]]:
         for text in conn.execution_options(yield_per=1000).scalars(select(column)):
             yield text.encode(), lambda text=text: _json(text)
     for table in (schema.tail, schema.chunks):
-        query = select(table.c["values"]).where(table.c.kind == "j")
-        for content in conn.execution_options(yield_per=100).scalars(query):
+        query = select(table.c.kind, table.c["values"]).where(table.c.kind.in_(("j", "J")))
+        for kind, values in conn.execution_options(yield_per=100).execute(query):
+            content = packed_objects(kind, values)
             yield content, lambda content=content: msgpack.unpackb(content, strict_map_key=False)
 
 

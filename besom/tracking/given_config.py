@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from besom.errors import UsageError
+from besom.errors import ConfigError, UsageError
 from besom.tracking.values import plain
 
 __all__ = ["DEFAULTS_FILE", "as_mapping", "chosen", "from_files"]
@@ -42,7 +42,7 @@ def as_mapping(config: Any) -> dict[str, Any]:
     for key in given:
         if not isinstance(key, str):
             raise UsageError(f"config: the name {key!r} is no string")
-    return {key: plain(value, f"config.{key}") for key, value in given.items()}
+    return {key: plain(value, f"config.{key}", objects=True) for key, value in given.items()}
 
 
 def from_files(paths: Iterable[str] | None) -> dict[str, Any]:
@@ -80,13 +80,13 @@ def _read(path: Path) -> dict[str, Any]:
         held = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise UsageError(f"config={str(path)!r}: the file cannot be read ({reason}); {_FORMS}") from None
+        raise ConfigError(f"config={str(path)!r}: the file cannot be read ({reason}); {_FORMS}") from None
     except YAMLError as error:
-        raise UsageError(f"config={str(path)!r} is no YAML: {str(error).splitlines()[0]}") from None
+        raise ConfigError(f"config={str(path)!r} is no YAML: {str(error).splitlines()[0]}") from None
     if held is None:
         return {}
     if not isinstance(held, Mapping):
-        raise UsageError(f"config={str(path)!r} holds a {type(held).__name__}; write `name: value` lines")
+        raise ConfigError(f"config={str(path)!r} holds a {type(held).__name__}; write `name: value` lines")
     return {
         key: value["value"] if isinstance(value, Mapping) and "value" in value else value for key, value in held.items()
     }

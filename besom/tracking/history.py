@@ -99,15 +99,18 @@ def read_many(
     max_step: int | None = None,
 ) -> dict[tuple[str, str], Points]:
     """`read_series` for every (run, key) that has points; all keys when `names` is None."""
-    found, wanted = find_parts(conn, runs, names), _Range(min_step, max_step)
+    return _join(conn, find_parts(conn, runs, names), _Range(min_step, max_step))
+
+
+def _join(conn: Connection, found: Sequence[Part], wanted: _Range = _ALL) -> dict[tuple[str, str], Points]:
+    """The visible points of parts that were found, by run and key."""
     parts: dict[tuple[str, str], list[Points]] = defaultdict(list)
     pieces = _read_points(conn, [one.id for one in found], wanted)
-    bounded = min_step is not None or max_step is not None
     for one in found:
         if one.id in pieces:
             _, points = pieces[one.id]
             points = points[one.visible(points.steps)]
-            parts[one.run, one.key].append(points[wanted.inside(points.steps)] if bounded else points)
+            parts[one.run, one.key].append(points if wanted is _ALL else points[wanted.inside(points.steps)])
     joined = {name: join(some).by_step() for name, some in parts.items()}
     return {name: points for name, points in joined.items() if len(points)}
 
@@ -171,9 +174,10 @@ def sampled_rows(
     is read through its levels: each row is then the last of a stretch of equal length.
     """
     wanted = None if keys is None else {*keys, "_timestamp", x_axis} - {"_step"}
-    columns = _thin_columns(conn, run, wanted, samples) if x_axis in ("_step", "_timestamp") else None
+    found = find_parts(conn, [run], wanted)
+    columns = _thin_columns(conn, found, samples) if x_axis in ("_step", "_timestamp") else None
     if columns is None:
-        columns = {key: points for (_, key), points in read_many(conn, [run], wanted).items()}
+        columns = {key: points for (_, key), points in _join(conn, found).items()}
     steps = _steps_with(columns, None if keys is None else [key for key in keys if key != "_step"])
     if x_axis != "_step" and x_axis in columns and len(steps):
         steps = steps[np.argsort(_values_at(columns[x_axis], steps), kind="stable")]
@@ -183,12 +187,11 @@ def sampled_rows(
     return _rows_at(columns, steps)
 
 
-def _thin_columns(conn: Connection, run: str, names: Collection[str] | None, samples: int) -> dict[str, Points] | None:
+def _thin_columns(conn: Connection, found: Sequence[Part], samples: int) -> dict[str, Points] | None:
     """The last point of each bucket of the coarsest level with `samples` buckets; None where that does not hold up.
 
     It does for numbers that were logged together, one attempt, far more points than samples.
     """
-    found = find_parts(conn, [run], names)
     ids = [one.id for one in found]
     query = select(chunks.c.series, chunks.c.position, chunks.c["count"], chunks.c.kind)
     held = fetch(conn, query.where(among(conn, chunks.c.series, ids)))

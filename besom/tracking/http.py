@@ -7,11 +7,16 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Final
 from urllib.parse import urlsplit
 
 from besom.errors import Unreachable
 
 __all__ = ["HttpClient"]
+
+
+_CONNECT_SECONDS: Final = 5.0
+"""A host that is cut off answers nothing at all."""
 
 
 class HttpClient:
@@ -91,7 +96,9 @@ class HttpClient:
                 if body is not None:
                     raise  # some of it may be gone; its sender begins again
         kind = HTTPSConnection if self._host.scheme == "https" else HTTPConnection
-        self._open = kind(self._host.hostname or "", self._host.port, timeout=self._timeout)
+        self._open = kind(self._host.hostname or "", self._host.port, timeout=min(self._timeout, _CONNECT_SECONDS))
+        self._open.connect()
+        self._open.sock.settimeout(self._timeout)
         return _exchange(self._open, method, target, headers, body)
 
 

@@ -39,7 +39,9 @@ class RunIdentity:
 class Identified:
     """The part of a run that says who it is."""
 
-    mode: Mode = "online"
+    __slots__ = ("_earlier", "identity", "mode", "state", "trial")
+
+    mode: Mode
     identity: RunIdentity
     trial: Trial | None
     state: Literal["running", "finished", "failed"]

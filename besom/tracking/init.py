@@ -117,7 +117,7 @@ def init(
     else:
         run = own_run(asked, process, given, changeable)
     run.settings = asked
-    make_active(run)
+    make_active(run, beside=asked.reinit == "create_new")
     finish_at_exit()
     if not run.disabled:
         observe(run)

@@ -70,6 +70,9 @@ class Metrics:
         _check_name(name)
         if axis is not None and (not isinstance(axis, str) or "*" in axis):
             raise UsageError(f"define_metric({name!r}): step_metric={axis!r} cannot be; write one logged name")
+        for flag in (step_sync, hidden, overwrite):
+            if flag is not None and not isinstance(flag, bool):
+                raise UsageError(f"define_metric({name!r}): {flag!r} cannot be; write True or False")
         kinds = _kinds(name, summary)
         old = None if overwrite else self._defined.get(name)
         metric = Metric(

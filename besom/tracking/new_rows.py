@@ -12,6 +12,7 @@ from besom.tracking.rows import Row
 
 __all__ = [
     "edited_run",
+    "named_as_before",
     "new_attempt",
     "new_closing",
     "new_run",
@@ -103,6 +104,13 @@ def started_run(event: RunStarted, info: Mapping[str, Any], created: float) -> R
         metadata=json.dumps({**(info.get("metadata") or {}), **text_ids(info)}).replace("\\u0000", ""),
     )
     return row
+
+
+def named_as_before(row: Row, old: Row, info: Mapping[str, Any]) -> Row:
+    """The row of a later `init()`, called as before where that `init()` gave nothing: it may have been edited since."""
+    unsaid = info.get("unsaid") or ()
+    names = {"name": "name", "group": "group_name", "job_type": "job_type", "tags": "tags", "notes": "notes"}
+    return {**row, **{key: old[key] for name, key in names.items() if name in unsaid or not info.get(name)}}
 
 
 def edited_run(row: Row, info: Mapping[str, Any]) -> Row:

@@ -222,6 +222,7 @@ def _body(identity: RunIdentity, config: RunConfig, asked: RunSettings, *, of_tr
     told = {
         "project": identity.project, "entity": identity.entity, "name": identity.name, "group": identity.group,
         "job_type": identity.job_type, "tags": list(identity.tags), "notes": identity.notes,
+        "unsaid": [name for name in ("name", "group") if of_trial and not getattr(asked, f"run_{name}")],
         "config": config.as_dict(), "program": Path(sys.argv[0]).name if sys.argv else "", "host": socket.gethostname(),
         **describe(asked, of_trial=of_trial),
     }  # fmt: skip

@@ -19,6 +19,7 @@ import msgpack
 from besom.disk import private_folder
 from besom.errors import Unreachable
 from besom.messages import Event, RunEnded, RunStarted, encode, read_events
+from besom.tracking.backlog import Backlog
 from besom.tracking.spool import WriterName
 from besom.tracking.writer import Writer
 
@@ -85,12 +86,11 @@ class OfflineWriter(Writer):
 
     def __init__(self, name: WriterName, folder: Path, memory: int) -> None:
         super().__init__(None, name, folder, 0, memory=memory)
-        self._memory_given = memory
 
     def in_child(self) -> Writer:
         """A file of its own for a forked child, beside this one."""
         self._spool.let_go()
-        return OfflineWriter(self._childs_name(), self._spool.path.parent, self._memory_given)
+        return OfflineWriter(self._childs_name(), self._spool.path.parent, self._memory)
 
     def close(self, patience: float) -> int:
         """Write everything; how many batches there were."""
@@ -99,9 +99,9 @@ class OfflineWriter(Writer):
         with self._sending:
             self._cut()
             if not self._send(0.0):
-                log.error("run %s: %d batches are lost: the disk is full", self.name.run, len(self._kept))
+                log.error("run %s: %d batches are lost: the disk is full", self.name.run, self._backlog.late)
             self._spool.close(keep=True)
-            return self._seq
+            return self._backlog.count
 
     def _tell_one(self, event: Event, patience: float) -> None:
         try:
@@ -110,33 +110,15 @@ class OfflineWriter(Writer):
         except OSError as error:
             raise Unreachable(f"{self._spool.path.parent} cannot be written ({error})") from None
 
-    def _keep(self, seq: int, body: bytes) -> bool:
-        if not self._kept:
-            try:
-                self._spool.append(seq, body)
-            except (OSError, Unreachable) as error:
-                self._complain("spool", f"{self._spool.path} cannot be written ({error}); keeping rows in memory")
-            else:
-                self._sent = seq
-                return True
-        if self._kept_bytes + len(body) > self._memory:
-            self._complain("lost", f"run {self.name.run}: memory is full as well; what it logs now is lost")
-            return False
-        self._hold([(seq, body)])
-        return True
+    def _make_backlog(self) -> Backlog:
+        return Backlog(self._spool, 0, self._memory // 2, self._complain_of_run)
+
+    def _unsent(self) -> bool:
+        return self._backlog.late > 0
 
     def _send(self, patience: float) -> bool:
         """Write what memory holds, once the disk takes it."""
-        with self._keeping:
-            while self._kept:
-                seq, body = self._kept[0]
-                try:
-                    self._spool.append(seq, body)
-                except (OSError, Unreachable):
-                    return False
-                self._kept_bytes -= len(self._kept.popleft()[1])
-                self._sent = seq
-        return True
+        return self._backlog.to_disk()
 
 
 def read_event(path: Path) -> Event | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,10 +45,11 @@ def shorten_steps(steps: bytes) -> bytes:
     if count < 3:
         return steps
     start, second = _TWO.unpack_from(steps)
-    end, stride = int.from_bytes(steps[-8:], "little", signed=True) + 1, second - start
-    if stride <= 0 or end - 1 - start != stride * (count - 1):
+    last = int.from_bytes(steps[-8:], "little", signed=True)
+    if second <= start or last - start != (second - start) * (count - 1):
         return steps
-    return _TWO.pack(start, stride) if array("q", range(start, end, stride)).tobytes() == steps else steps
+    short = _TWO.pack(start, second - start)
+    return short if expand_steps(short, count).tobytes() == steps else steps
 
 
 def expand_steps(steps: bytes, count: int) -> Array:

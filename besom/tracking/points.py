@@ -36,6 +36,7 @@ __all__ = [
     "open_pieces",
     "pack_buckets",
     "pack_piece",
+    "packed_objects",
     "regroup",
     "to_piece",
     "unpack_buckets",
@@ -142,6 +143,11 @@ def _unpacked(piece: Piece) -> Points:
     if kind == "j":
         return Points("j", steps, _objects(msgpack.unpackb(zlib.decompress(piece.values), strict_map_key=False)))
     return Points(kind, steps, unpack_numbers(piece.values, _DTYPES[kind]))
+
+
+def packed_objects(kind: str, values: bytes) -> bytes:
+    """The msgpack list in a piece of plain values, kind "j" in the tail and "J" in a chunk."""
+    return zlib.decompress(values) if kind == "J" else values
 
 
 def open_pieces(pieces: Sequence[Piece]) -> Points:

@@ -25,6 +25,7 @@ __all__ = [
     "best_trials",
     "console",
     "last_id",
+    "recorded",
     "rejected",
     "run",
     "run_count",
@@ -210,6 +211,11 @@ def console(conn: Connection, run_id: str, after: int = 0, limit: int | None = N
     for text in conn.scalars(query):
         found += [(stream, at, line) for stream, at, line in json.loads(text)]
     return found[after:] if limit is None else found[after : after + limit]
+
+
+def recorded(conn: Connection, writer: str) -> int:
+    """The highest number of this writer's batches; 0 for one that is not known."""
+    return int(conn.scalar(select(schema.writers.c.seq).where(schema.writers.c.id == writer)) or 0)
 
 
 def rejected(conn: Connection, limit: int = 100) -> list[Row]:

@@ -12,7 +12,22 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Dialect, Select, Table, func, literal, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Double,
+    Integer,
+    Select,
+    Table,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 __all__ = ["Kept", "Row", "Statement", "Values", "add_rows", "among", "fetch", "insert_into", "pieces_of", "save"]
@@ -52,23 +67,42 @@ def _plain_insert(dialect: Dialect, table: Table) -> Statement:
 class Statement:
     """An INSERT of whole rows, written once in the driver's words.
 
-    SQLAlchemy's own handling of the values costs more than SQLite's writing of them.
+    SQLAlchemy's own handling of the values costs more than SQLite's writing of them. PostgreSQL gets each column as one
+    array, a quarter of the work of one row after another for both sides.
     """
 
     def __init__(self, dialect: Dialect, table: Table, statement: sqlite.Insert | postgresql.Insert) -> None:
         names = [column.name for column in table.columns]
-        compiled = statement.compile(dialect=dialect, column_keys=names)
-        self._text, self._names = str(compiled), names
-        self._by_place = compiled.positiontup == names
+        self._arrays = dialect.name == "postgresql"
+        self._numbers = [isinstance(column.type, Integer | Double) for column in table.columns]
+        if not self._arrays:
+            self._text = str(statement.compile(dialect=dialect, column_keys=names))
+            return
+        columns = [
+            func.unnest(cast(bindparam(f"c{place}", None), ARRAY(column.type)))
+            for place, column in enumerate(table.columns)
+        ]
+        text = str(statement.from_select(names, select(*columns)).compile(dialect=dialect))
+        for place, is_number in enumerate(self._numbers):
+            if not is_number:  # bytes and texts go as they are, without quoting
+                text = text.replace(f"%(c{place})s", f"%(c{place})b")
+        self._text = text
 
     def run(self, conn: Connection, rows: Sequence[Values]) -> None:
-        """Insert rows whose values stand in the order of the table's columns."""
+        """Insert rows whose values stand in the order of the table's columns; no two with the same key."""
         if not rows:
             return
-        if self._by_place:
+        if not self._arrays:
             conn.exec_driver_sql(self._text, list(rows))
-        else:
-            conn.exec_driver_sql(self._text, [dict(zip(self._names, row, strict=True)) for row in rows])
+            return
+        columns = zip(self._numbers, zip(*rows, strict=True), strict=True)
+        arrays = [_array_of(column) if is_number else list(column) for is_number, column in columns]
+        conn.exec_driver_sql(self._text, {f"c{place}": array for place, array in enumerate(arrays)})
+
+
+def _array_of(numbers: Iterable[float | None]) -> str:
+    """PostgreSQL's words for an array of numbers, written faster than its driver does."""
+    return "{" + ",".join(["NULL" if number is None else str(number) for number in numbers]) + "}"
 
 
 def add_rows(conn: Connection, table: Table, rows: Sequence[Values]) -> None:

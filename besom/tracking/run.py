@@ -12,7 +12,6 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -83,6 +82,13 @@ class Run(Identified):
         earlier: What the store has of it, when it goes on outside a trial.
     """
 
+    # With slots an attribute that there is not is an error when it is set (`run.nmae = ...`), and a log is no slower.
+    __slots__ = (
+        "__weakref__", "_alerts", "_blobs", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_saver",
+        "_warned", "_watch", "_writer", "config", "dir", "observers", "settings", "start_time", "starting_step", "step",
+        "summary",
+    )  # fmt: skip
+
     def __init__(
         self,
         identity: RunIdentity,
@@ -95,6 +101,7 @@ class Run(Identified):
         patience: float,
         earlier: Earlier | None = None,
     ) -> None:
+        self.mode = "online"
         self.settings = RunSettings()
         """What `init()` was asked for."""
         self.identity = identity
@@ -111,6 +118,9 @@ class Run(Identified):
         self._names: dict[str, str] = {}  # as logged, and as kept
         self._warned: set[str] = set()
         self._alerts = Alerts(identity.id)
+        self._blobs: Blobs | None = None
+        self._saver: Saver | None = None
+        self._watch: Watch | None = None
         self._metrics = Metrics(earlier.summary if earlier else {})
         self._earlier = earlier
         self.step = trial.next_step if trial else earlier.next_step if earlier else 0
@@ -159,7 +169,7 @@ class Run(Identified):
                     self._close_row(force=False)
                     self.step = step
             if self._row:
-                self._row.update(row)
+                _join(self._row, row)
             else:
                 self._row = row
             if commit if commit is not None else step is None:
@@ -196,15 +206,23 @@ class Run(Identified):
                 flusher().wake()
         return metric
 
-    @cached_property
+    @property
     def blobs(self) -> Blobs:
         """Where its media and artifacts go."""
-        return blobs_of(read_settings())
+        if self._blobs is None:
+            self._blobs = blobs_of(read_settings())
+        return self._blobs
 
-    @cached_property
+    @blobs.setter
+    def blobs(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    @property
     def saver(self) -> Saver:
         """What it saves by path."""
-        return Saver(self)
+        if self._saver is None:
+            self._saver = Saver(self)
+        return self._saver
 
     # ---- artifacts
 
@@ -394,11 +412,11 @@ class Run(Identified):
             FinishedRun: after `finish()`.
         """
         self._must_run("watch()")
-        self._watch.add(models, log, log_freq, idx, log_graph)
+        self._watching().add(models, log, log_freq, idx, log_graph)
 
     def unwatch(self, models: Any = None) -> None:
         """Stop watching a model or a list of them; without one, all."""
-        self._watch.remove(models)
+        self._watching().remove(models)
 
     def add_to_row(self, values: Mapping[str, Any]) -> None:
         """Add plain values to the row that is open; nothing once the run is over. Raises no trial's interrupt."""
@@ -408,11 +426,10 @@ class Run(Identified):
                     if (name := self._names.get(key) or self._new_name(key)) is not None:
                         self._row[name] = value
 
-    @cached_property
-    def _watch(self) -> Watch:
-        watch = Watch(self)
-        self.observers.append(watch.remove)
-        return watch
+    def _watching(self) -> Watch:
+        if self._watch is None:
+            self._watch = Watch(self)
+        return self._watch
 
     def should_stop(self) -> bool:
         """Whether the trial is to end; the next `log()` would raise."""
@@ -435,8 +452,10 @@ class Run(Identified):
                 self.trial.next_step = self.step
         for end in self.observers:
             end()
-        if "saver" in self.__dict__:
-            self.saver.end()
+        if self._watch is not None:
+            self._watch.remove()
+        if self._saver is not None:
+            self._saver.end()
         flusher().remove(self._writer)
         batches = self._writer.close(self.trial.patience if self.trial else self._patience)
         if not self.disabled:
@@ -460,7 +479,13 @@ class Run(Identified):
     # ---- for init
 
     def config_changed(self, values: dict[str, Any]) -> None:
-        """The user has changed the config."""
+        """The user has changed the config.
+
+        Raises:
+            FinishedRun: after `finish()`.
+        """
+        if self.state != "running":
+            raise FinishedRun(self.id, "config")
         if self._writer.set_config(values):
             flusher().wake()
 
@@ -579,6 +604,16 @@ def _whole(step: Any) -> int:
     if whole > STEP_LIMIT:
         raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
     return whole
+
+
+def _join(open_row: dict[str, Any], row: Mapping[str, Any]) -> None:
+    """Add to a row that is open: of a nested dict, name by name; media are whole."""
+    for key, value in row.items():
+        held = open_row.get(key)
+        if isinstance(held, dict) and isinstance(value, dict) and not ("_type" in held or "_type" in value):
+            _join(held, value)
+        else:
+            open_row[key] = value
 
 
 def last_lines(text: str, count: int = ERROR_LINES) -> str:

@@ -3,7 +3,7 @@
 Gives: the tables and `HEAD`, the revision they stand at; a change here needs a migration and a new `HEAD`.
 Knows nothing of connections, nor of who writes or reads.
 
-JSON rests as text, points as raw little-endian blobs (`points.py`), times as seconds since the epoch.
+JSON rests as text, points as little-endian blobs (`points.py`), times as seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ series = Table(
     UniqueConstraint("run", "attempt", "key", name="series_name"),
 )
 
-# `position` is the number of points of the series that come before.
+# `position` is the number of points of the series that come before; a chunk's `kind` is in capitals when it is packed.
 tail = Table(
     "tail",
     metadata,
@@ -213,7 +213,7 @@ levels = Table(
     "levels", metadata, _series_key(), _whole("level", key=True), _whole("position", key=True), _blob("blob")
 )
 
-# Covers the first `count` points of the series.
+# Covers the first `count` points of the series, all that are in chunks; short series have none.
 overview = Table("overview", metadata, _series_key(), _whole("count"), _blob("blob"))
 
 last = Table(

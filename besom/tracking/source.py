@@ -38,6 +38,7 @@ QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
     "files": file_rows.files_of,
     "keys": history.keys,
     "page": history.read_page,
+    "recorded": reader.recorded,
     "rejected": reader.rejected,
     "rows": history.read_rows,
     "run": reader.run,

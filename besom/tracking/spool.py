@@ -10,7 +10,7 @@ import errno
 import fcntl
 import logging
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -22,11 +22,14 @@ from besom.broker.journal import Journal
 from besom.disk import private_folder
 from besom.messages import Batch, Claim
 
-__all__ = ["Spool", "WriterName", "send_leftovers", "send_spool"]
+__all__ = ["Record", "Spool", "WriterName", "send_leftovers", "send_spool"]
 
 log = logging.getLogger("besom")
 
 _RECORD: Final = struct.Struct("<QI")
+
+Record = tuple[int, bytes]
+"""Number and body of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +47,22 @@ class WriterName:
 
 
 class Spool:
-    """A writer's file; made at its first record, gone when it is empty at the end."""
+    """A writer's file; made at its first record, gone when it is not needed at the end."""
 
     def __init__(self, folder: Path, name: WriterName) -> None:
         self.path = folder / f"{name.run}.{name.attempt}.{name.writer}.spool"
+        self.first = self.last = 0
+        """Numbers of the first and the last record; 0 when there is none."""
         self._name = name
         self._file: FileIO | None = None
-        self._read_at = 0
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
+        self._begin = self._read_at = 0
 
     def append(self, seq: int, body: bytes) -> None:
         """Add a record.
 
         Raises:
             OSError: the disk is full or the folder cannot be written.
+            Unreachable: the folder cannot be made.
         """
         file = self._file or self._open()
         end = file.seek(0, 2)
@@ -69,11 +71,11 @@ class Spool:
         except OSError:
             file.truncate(end)  # half a record would hide what comes after it
             raise
-        self._count += 1
+        self.first, self.last = self.first or seq, seq
 
-    def take(self, size: int) -> list[tuple[int, bytes]]:
-        """The next records in order, about `size` bytes of them."""
-        taken: list[tuple[int, bytes]] = []
+    def take(self, size: int) -> list[Record]:
+        """The next records in order, about `size` bytes of them; they stay in the file."""
+        taken: list[Record] = []
         if self._file is None:
             return taken
         self._file.seek(self._read_at)
@@ -81,8 +83,43 @@ class Spool:
             taken.append(record)
             size -= len(record[1])
         self._read_at = self._file.tell()
-        self._count -= len(taken)
         return taken
+
+    def rewind(self) -> None:
+        """`take` begins with the first record again."""
+        self._read_at = self._begin
+
+    def clear(self) -> None:
+        """Nothing of it is needed any more."""
+        if self._file is not None:
+            self._file.truncate(self._begin)
+        self.first = self.last = 0
+        self.rewind()
+
+    def put_first(self, records: Sequence[Record]) -> None:
+        """Put records in front of those that are there, in a new file that takes the old one's place.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written; the old file stays.
+            Unreachable: the folder cannot be made.
+        """
+        if not records:
+            return
+        old, begin = self._file, self._begin
+        file = self._create()
+        try:
+            for seq, body in records:
+                _write(file, seq, body)
+            if old is not None:
+                old.seek(begin)
+                while piece := old.read(1_000_000):
+                    _write_all(file, piece)
+        except OSError:
+            self._scratch.unlink(missing_ok=True)
+            file.close()
+            raise
+        self._replace(file)
+        self.first, self.last = records[0][0], max(self.last, records[-1][0])
 
     def close(self, *, keep: bool) -> None:
         """Let go of the file; unless kept for a later sender, delete it."""
@@ -91,6 +128,7 @@ class Spool:
                 self.path.unlink(missing_ok=True)
             self._file.close()
             self._file = None
+            self.first = self.last = 0
 
     def let_go(self) -> None:
         """In a forked child: the file is the parent's, whose lock holds on."""
@@ -98,20 +136,35 @@ class Spool:
             self._file.close()
             self._file = None
 
+    @property
+    def _scratch(self) -> Path:
+        return self.path.with_suffix(".new")
+
     def _open(self) -> FileIO:
+        file = self._create()
+        self._replace(file)
+        return file
+
+    def _create(self) -> FileIO:
+        """A new file with its header, which nobody finds before it is locked."""
         private_folder(self.path.parent)
-        scratch = self.path.with_suffix(".new")  # nobody finds the file before it is locked
-        file = scratch.open("w+b", buffering=0)
+        file = self._scratch.open("w+b", buffering=0)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             claim = self._name.claim.model_dump(mode="json") if self._name.claim else None
             _write(file, 0, msgpack.packb([self._name.run, self._name.attempt, self._name.writer, claim]))
-            scratch.replace(self.path)
         except OSError:
             file.close()
             raise
-        self._file, self._read_at = file, file.tell()
+        self._begin = file.tell()
         return file
+
+    def _replace(self, file: FileIO) -> None:
+        self._scratch.replace(self.path)
+        if self._file is not None:
+            self._file.close()
+        self._file = file
+        self.rewind()
 
 
 def send_leftovers(folder: Path, journal: Journal, *, patience: float, run: str | None = None) -> int:
@@ -147,20 +200,23 @@ def send_spool(path: Path, journal: Journal, *, patience: float, keep: bool = Fa
     Raises:
         Unreachable: Redis did not answer; the file stays.
     """
+    sent = 0
     with path.open("rb") as file:
-        records = list(_records(file))
-    try:
-        name = _name_in(records[0][1]) if records else None
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
-        aside = path.rename(path.with_suffix(".damaged"))
-        log.error("the spool %s cannot be read (%s) and is set aside", aside, str(error).split("\n")[0])
-        return 0
-    if name is not None:
-        for seq, body in records[1:]:
-            journal.append_batch(name.batch(seq, body), first=True, limit=0, claim=name.claim, patience=patience)
+        records = _records(file)
+        try:
+            header = next(records, None)
+            name = _name_in(header[1]) if header else None
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            aside = path.rename(path.with_suffix(".damaged"))
+            log.error("the spool %s cannot be read (%s) and is set aside", aside, str(error).split("\n")[0])
+            return 0
+        if name is not None:
+            for seq, body in records:
+                journal.append_batch(name.batch(seq, body), first=True, limit=0, claim=name.claim, patience=patience)
+                sent += 1
     if not keep:
         path.unlink(missing_ok=True)
-    return max(0, len(records) - 1)
+    return sent
 
 
 def _name_in(header: bytes) -> WriterName:
@@ -169,17 +225,20 @@ def _name_in(header: bytes) -> WriterName:
 
 
 def _write(file: FileIO, seq: int, body: bytes) -> None:
-    record = _RECORD.pack(seq, len(body)) + body
-    if file.write(record) != len(record):
+    _write_all(file, _RECORD.pack(seq, len(body)) + body)
+
+
+def _write_all(file: FileIO, content: bytes) -> None:
+    if file.write(content) != len(content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def _records(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _records(file: BinaryIO) -> Iterator[Record]:
     while (record := _read(file)) is not None:
         yield record
 
 
-def _read(file: BinaryIO) -> tuple[int, bytes] | None:
+def _read(file: BinaryIO) -> Record | None:
     head = file.read(_RECORD.size)
     if len(head) < _RECORD.size:
         return None

@@ -35,6 +35,7 @@ _PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=OFF",
     "PRAGMA cache_size=-32768",
+    "PRAGMA wal_autocheckpoint=4000",  # 16 MB: what is written again and again goes to the file once
     "PRAGMA journal_size_limit=67108864",
 )
 

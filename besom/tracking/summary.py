@@ -34,8 +34,16 @@ class Summary(NamedValues):
         self._items.update(held)
 
     def logged(self, row: Mapping[str, Any]) -> None:
-        """A row was logged: its values are the last."""
+        """A row was logged: its values are the last, but for None."""
+        if None in row.values():
+            row = {key: value for key, value in row.items() if value is not None}
         self._items.update(row)
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self._items:
+            raise KeyError(key)
+        self._changed({key: NO_SUMMARY})
+        del self._items[key]
 
     def defined(self, values: Mapping[str, Any]) -> None:
         """What `define_metric` makes of a row."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
+from datetime import timedelta
+from enum import Enum
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
 from besom.errors import TooLarge, UsageError
@@ -23,6 +27,7 @@ ROW_LIMIT: Final = 64_000
 DEPTH_LIMIT: Final = 50
 """Lists and dicts inside one another in one value."""
 
+_NUMBERS_AS_TEXT: Final = ("decimal", "fractions", "uuid")
 _SCALARS = (bool, int, float, str, type(None))
 
 
@@ -56,7 +61,7 @@ def size_of(value: Any) -> int:
     return 8
 
 
-def plain(value: Any, key: str = "value", depth: int = 0, *, histograms: bool = False) -> Any:
+def plain(value: Any, key: str = "value", depth: int = 0, *, histograms: bool = False, objects: bool = False) -> Any:
     """The value as plain Python; numpy and torch scalars and small arrays by their own `item` and `tolist`.
 
     Args:
@@ -64,6 +69,7 @@ def plain(value: Any, key: str = "value", depth: int = 0, *, histograms: bool = 
         key: Its name, for errors.
         depth: How deep in lists and dicts it lies.
         histograms: Large arrays of numbers become histograms.
+        objects: Whatever has no plain form becomes its text, as in a config; an Enum its name.
 
     Raises:
         TypeError: it has no plain form; names the key.
@@ -80,14 +86,16 @@ def plain(value: Any, key: str = "value", depth: int = 0, *, histograms: bool = 
         raise UsageError(f"{key[:KEY_LIMIT]}: lists and dicts more than {DEPTH_LIMIT} deep do not fit into one value")
     if isinstance(value, Mapping):
         return {
-            utf8(str(name)): plain(item, f"{key}.{name}", depth + 1, histograms=histograms)
+            utf8(str(name)): plain(item, f"{key}.{name}", depth + 1, histograms=histograms, objects=objects)
             for name, item in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):
         if len(value) > VALUE_LIMIT:
             raise TooLarge(f"{key}: {len(value)} items; at most {VALUE_LIMIT} fit into one value")
-        return [plain(item, key, depth + 1, histograms=histograms) for item in value]
-    if isinstance(value, _SCALARS):  # subclasses: an Enum with str, np.float64
+        return [plain(item, key, depth + 1, histograms=histograms, objects=objects) for item in value]
+    if isinstance(value, Enum):
+        return utf8(value.name) if objects else plain(value.value, key, depth + 1, histograms=histograms)
+    if isinstance(value, _SCALARS):  # subclasses: np.float64
         held: Any = value
         if hasattr(held, "item"):
             return plain(held.item(), key)
@@ -106,7 +114,29 @@ def plain(value: Any, key: str = "value", depth: int = 0, *, histograms: bool = 
         return plain(value.tolist(), key, depth)
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
+    text = _text_of(value)
+    if text is None and objects and not hasattr(value, "to_logged"):  # media belong into a row
+        text = str(value)
+    if text is not None:
+        return plain(text, key)
     raise TypeError(f"{key}: a {type(value).__name__} cannot be logged; log numbers, strings, lists or dicts of them")
+
+
+def _text_of(value: Any) -> str | None:
+    """The text of what Python's own libraries have; None for anything else."""
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, timedelta):
+        return f"PT{value.total_seconds():g}S"
+    if isinstance(value, complex):
+        return str(value).strip("()")
+    if type(value).__module__ in _NUMBERS_AS_TEXT:
+        return str(value)
+    if isinstance(value, type | FunctionType | BuiltinFunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    return None
 
 
 def _histogram(array: Any) -> dict[str, Any] | None:

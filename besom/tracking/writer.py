@@ -11,8 +11,7 @@ import logging
 import secrets
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +20,8 @@ from typing import Any, Final
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
-from besom.messages import Event
+from besom.messages import Batch, BatchBody, Event
+from besom.tracking.backlog import Backlog
 from besom.tracking.columns import BATCH_BYTES, BATCH_ROWS, bodies_of
 from besom.tracking.spool import Spool, WriterName
 from besom.tracking.values import size_of
@@ -33,10 +33,8 @@ log = logging.getLogger("besom")
 FLUSH_SECONDS: Final = 0.2
 MEMORY_BYTES: Final = 64_000_000
 """Memory of one writer, by default."""
-_SHARE: Final = 8
-"""An eighth of it for batches that are kept, an eighth of values for rows: as Python objects these take five times."""
-_ALL: Final = 1 << 62
-"""Bytes: the whole spool."""
+_ROWS, _BATCHES, _LATE = 1 / 32, 1 / 4, 1 / 2
+"""Shares of it: rows, which take five times as much as they count for; batches; batches while the disk is full."""
 _NUMBERS: Final = frozenset({float, int, bool})
 
 
@@ -81,21 +79,20 @@ class Writer:
         self._journal = journal
         self._limit = journal_limit
         self._clock = clock
+        self._memory = memory
         self._spool = Spool(spool_folder, name)
+        self._backlog = self._make_backlog()
         self._rows = threading.Lock()  # what is logged
-        self._sending = threading.Lock()  # one sends at a time; taken before _keeping
+        self._cutting = threading.Lock()  # batches are numbered in the order of their rows; taken before _rows
+        self._sending = threading.Lock()  # one sends at a time; taken before _cutting
         self._telling = threading.Lock()  # events, which have no numbers
         self._untold: list[Event] = []
-        self._keeping = threading.Lock()  # numbered batches, in memory and spool; taken before _rows
-        self._memory = memory // _SHARE
         self._clear()
         self._due = 0.0
-        self._seq = 0
-        self._kept: deque[tuple[int, bytes]] = deque()  # not known to be in the store
-        self._kept_bytes = 0
-        self._sent = 0  # highest number that Redis has
-        self._arrived = 0.0  # when Redis took the last, seconds since the epoch
+        self._arrived = 0.0  # when Redis took the last batch, seconds since the epoch
         self._complained: set[str] = set()
+        for kind in (Batch, BatchBody):  # in this thread: a fork while another builds them leaves pydantic's lock held
+            kind.model_rebuild()
 
     @staticmethod
     def new_id() -> str:
@@ -108,8 +105,8 @@ class Writer:
         self._spool.let_go()
         journal = Journal(self._journal.connection.renewed())
         return Writer(
-            journal, self._childs_name(), self._spool.path.parent, self._limit, self._clock, self._memory * _SHARE
-        )
+            journal, self._childs_name(), self._spool.path.parent, self._limit, self._clock, self._memory
+        )  # fmt: skip
 
     def _childs_name(self) -> WriterName:
         return replace(self.name, writer=self.new_id())
@@ -124,7 +121,8 @@ class Writer:
     def status(self) -> SyncStatus:
         """How many batches there were so far, how many have not arrived yet, and when the last one did."""
         arrived = datetime.fromtimestamp(self._arrived, UTC) if self._arrived else None
-        return SyncStatus(self._seq, max(0, self._seq - self._sent), arrived)
+        count = self._backlog.count
+        return SyncStatus(count, max(0, count - self._backlog.sent), arrived)
 
     def add(self, step: int, row: dict[str, Any]) -> bool:
         """Add a row of plain values, which is the writer's from now on; whether the flusher is to be woken."""
@@ -140,9 +138,9 @@ class Writer:
                 for key in self._summary.keys() & row.keys():
                     del self._summary[key]
             news = self._noted()
-            too_many = self._size > self._memory
-        if too_many:
-            self._spill()
+            too_many = self._size > self._memory * _ROWS
+        if too_many:  # in the thread that logs, since they come faster than the flusher takes them
+            self._cut()
         return news
 
     def set_summary(self, values: Mapping[str, Any]) -> bool:
@@ -209,9 +207,12 @@ class Writer:
             self._tell_rest(patience)
             for event in self._untold:
                 log.error("run %s: Redis is away, so this is not recorded: %r", self.name.run, event)
-        return self._seq
+        return self._backlog.count
 
     # ---- inside
+
+    def _make_backlog(self) -> Backlog:
+        return Backlog(self._spool, int(self._memory * _BATCHES), int(self._memory * _LATE), self._complain_of_run)
 
     def _clear(self) -> None:
         self._steps: list[int] = []
@@ -248,83 +249,35 @@ class Writer:
         self._journal.append(event, patience=patience)
 
     def _unsent(self) -> bool:
-        return self._seq > self._sent
-
-    def _spill(self) -> None:
-        """In the thread that logs, when rows come faster than Redis takes them: put them on disk."""
-        self._complain(
-            "memory",
-            f"run {self.name.run} logs faster than Redis takes it; what is more than memory holds "
-            f"waits in {self._spool.path}",
-        )
-        self._cut()
+        return self._backlog.count > self._backlog.sent
 
     def _cut(self) -> None:
         """Turn what is logged into numbered batches."""
-        with self._keeping:
+        with self._cutting:
             with self._rows:
                 if not self._size:
                     return
                 waiting = self._steps, self._logged, self._summary, self._config, self._console
                 self._clear()
             for body in bodies_of(*waiting):
-                packed = body.pack()
-                if self._keep(self._seq + 1, packed):
-                    self._seq += 1  # only now: a number without its batch would be missed for ever
-
-    def _keep(self, seq: int, body: bytes) -> bool:
-        """Keep a batch until it is sent; False when there is no room for it anywhere."""
-        if len(self._spool) or self._kept_bytes + len(body) > self._memory:
-            try:
-                self._spool.append(seq, body)
-            except (OSError, Unreachable) as error:
-                return self._keep_without_spool(seq, body, error)
-            return True
-        self._hold([(seq, body)])
-        return True
-
-    def _keep_without_spool(self, seq: int, body: bytes, error: Exception) -> bool:
-        self._complain("spool", f"the spool {self._spool.path} cannot be written ({error}); keeping rows in memory")
-        self._hold(self._spool.take(_ALL))  # what is in memory is sent before what is in the spool
-        if self._kept_bytes + len(body) > self._memory * (_SHARE // 2):
-            self._complain("lost", f"run {self.name.run}: memory is full as well; what it logs now is lost")
-            return False
-        self._hold([(seq, body)])
-        return True
-
-    def _hold(self, records: Iterable[tuple[int, bytes]]) -> None:
-        for record in records:
-            self._kept.append(record)
-            self._kept_bytes += len(record[1])
+                self._backlog.put(body.pack())
 
     def _send(self, patience: float) -> bool:
         """Send all that is kept and not sent, in order."""
-        while (record := self._next_record()) is not None:
+        while (record := self._backlog.next()) is not None:
             status = self._send_one(*record, patience)
             if status == "gap":
-                with self._keeping:
-                    self._sent = self._kept[0][0] - 1
+                self._backlog.send_again()
             elif status != "ok":
                 return False
         return True
-
-    def _next_record(self) -> tuple[int, bytes] | None:
-        """The first that is not sent, read from the spool when memory has no more."""
-        with self._keeping:
-            while True:
-                for record in self._kept:
-                    if record[0] > self._sent:
-                        return record
-                if not len(self._spool):
-                    return None
-                self._hold(self._spool.take(1_000_000))
 
     def _send_one(self, seq: int, body: bytes, patience: float) -> str:
         assert self._journal is not None
         try:
             answer = self._journal.append_batch(
                 self.name.batch(seq, body),
-                first=self._kept[0][0] == seq,
+                first=self._backlog.is_oldest(seq),
                 limit=self._limit,
                 claim=self.name.claim,
                 patience=patience,
@@ -338,24 +291,20 @@ class Writer:
                 "full",
                 f"the journal is full, no controller is reading it; run {self.name.run} logs to {self._spool.path}",
             )
-        with self._keeping:
-            if answer.status == "ok":
-                self._sent, self._arrived = max(self._sent, seq), time.time()
-            while self._kept and self._kept[0][0] <= answer.recorded:
-                self._kept_bytes -= len(self._kept.popleft()[1])
+        if answer.status == "ok":
+            self._arrived = time.time()
+        self._backlog.settle(seq if answer.status == "ok" else 0, answer.recorded)
         return answer.status
 
     def _leave_behind(self) -> None:
-        unsent = [record for record in self._kept if record[0] > self._sent]
-        rest = self._spool.take(_ALL)
-        self._spool.close(keep=False)
-        try:
-            for seq, body in unsent + rest:
-                self._spool.append(seq, body)
-        except (OSError, Unreachable) as error:
-            log.error("run %s: %d batches are lost: %s: %s", self.name.run, len(unsent + rest), self._spool.path, error)
-            return
-        log.warning("run %s: %d batches wait in %s", self.name.run, len(unsent + rest), self._spool.path)
+        waiting, lost = self._backlog.leave()
+        if waiting:
+            log.warning("run %s: %d batches wait in %s", self.name.run, waiting, self._spool.path)
+        if lost:
+            log.error("run %s: %d batches are lost, %s cannot be written", self.name.run, lost, self._spool.path)
+
+    def _complain_of_run(self, about: str, message: str) -> None:
+        self._complain(about, f"run {self.name.run}: {message}")
 
     def _complain(self, about: str, message: str) -> None:
         if about not in self._complained:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import besom
+from besom.compat.modules import MODULES
 from besom.errors import BesomError, ConfigError, UsageError
 from besom.tracking import connections
 from besom.tracking.run import Run
@@ -48,6 +49,7 @@ def test_names_are_besoms_own(wandb: Any) -> None:
 
     assert wandb.log is besom.log
     assert wandb.Api is besom.Api
+    assert wandb.plot_table is wandb.plot.plot_table is besom.plot.plot_table
     assert wandb.Error is BesomError
     assert issubclass(CommError, wandb.Error)
     assert wandb.sdk.lib.config_util.ConfigError is ConfigError
@@ -70,9 +72,20 @@ def test_every_name_of_wandb_can_be_imported(wandb: Any) -> None:
     assert set(wandb.__all__) <= set(dir(wandb))
 
 
+def test_integrations_are_besoms_own(wandb: Any) -> None:
+    """W&B's loggers for libraries without one, by W&B's names, old and new."""
+    from besom.integration import keras, lightgbm, sklearn
+
+    assert wandb.integration.keras.WandbMetricsLogger is wandb.keras.WandbMetricsLogger is keras.MetricsLogger
+    assert wandb.integration.lightgbm.wandb_callback is wandb.lightgbm.wandb_callback is lightgbm.callback
+    for name in sklearn.__all__:
+        assert getattr(wandb.sklearn, name) is getattr(wandb.integration.sklearn, name) is getattr(sklearn, name)
+    assert "wandb.integration.xgboost" in MODULES  # it imports xgboost when it is looked into
+
+
 def test_methods_of_a_run_are_calls_too(wandb: Any, wired: Any) -> None:
     """What W&B has as a function and besom as a method of a run goes to the active run."""
-    with pytest.raises(wandb.Error, match=r"call wandb\.init\(\) before wandb\.log_artifact\(\)"):
+    with pytest.raises(wandb.Error, match=r"call besom\.init\(\) before besom\.log_artifact\(\)"):
         wandb.log_artifact(wandb.Artifact("a", "dataset"))
     wandb.init(project="p")
     logged = wandb.log_artifact(wandb.Artifact("a", "dataset"), aliases=["first"])

@@ -74,6 +74,10 @@ class Lan:
         """What a command starts with, to run on this host."""
         return ["ip", "netns", "exec", self._space(host)]
 
+    def named(self, host: int) -> list[str]:
+        """As `on`, where the machine is called host1, host2 …, as machines are."""
+        return [*self.on(host), "unshare", "--uts", "sh", "-c", 'hostname "host$0" && exec "$@"', str(host)]
+
     def cut(self, host: int) -> None:
         """Cut its link."""
         self._inside(0, "ip", "link", "set", f"port{host}", "down")

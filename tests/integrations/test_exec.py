@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import besom
 from besom.tracking.api_run import ApiRun
 
-pytestmark = pytest.mark.integrations
+pytestmark = [pytest.mark.integrations, pytest.mark.timeout(300)]
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "unchanged"
 
 TRAINER = """
 import torch
@@ -66,20 +70,25 @@ if __name__ == "__main__":
 """
 
 
-def execute(program: str, *command: str) -> None:
-    Path("train.py").write_text(program)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+def execute(*command: str) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # of `python`, as a sweep runs it
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PATH": path}
     done = subprocess.run(
-        [sys.executable, "-m", "besom", "exec", "--", *command, "train.py"],
-        env=environment, capture_output=True, text=True, timeout=110,
+        [sys.executable, "-m", "besom", "exec", "--", *command],
+        env=environment, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def train(program: str, *options: str) -> None:
+    Path("train.py").write_text(program)
+    execute(sys.executable, *options, "train.py")
 
 
 def test_the_trainer_finds_wandb_by_itself(recorded: Callable[[str], ApiRun], monkeypatch: pytest.MonkeyPatch) -> None:
     """`report_to="all"` reports to besom, in the project that BESOM_PROJECT says; worker processes do no harm."""
     monkeypatch.setenv("BESOM_PROJECT", "exec-hf")
-    execute(TRAINER, sys.executable)
+    train(TRAINER)
     run = recorded("exec-hf")
     assert run.state == "finished"
     assert [
@@ -90,7 +99,7 @@ def test_the_trainer_finds_wandb_by_itself(recorded: Callable[[str], ApiRun], mo
 
 def test_processes_of_torchrun(recorded: Callable[[str], ApiRun]) -> None:
     """Two processes train together, the main one logs, and there is one run."""
-    execute(RANKS, sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    train(RANKS, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     run = recorded("ranks")
     assert (run.state, run.config) == ("finished", {"lr": 0.1})
     assert [row["ranks"] for row in run.history(pandas=False)] == [3, 3, 3]
@@ -98,7 +107,7 @@ def test_processes_of_torchrun(recorded: Callable[[str], ApiRun]) -> None:
 
 def test_processes_that_lightning_spawns(recorded: Callable[[str], ApiRun]) -> None:
     """The process of rank 0 goes on with its parent's run by its id, as the logger asks."""
-    execute(LIGHTNING, sys.executable)
+    train(LIGHTNING)
     run = recorded("spawned")
     assert run.config == {"lr": 0.1}
     assert run.state == "finished"
@@ -106,3 +115,20 @@ def test_processes_that_lightning_spawns(recorded: Callable[[str], ApiRun]) -> N
         0,
         1,
     ]
+
+
+def test_a_sweep_of_an_unchanged_script(service: None, tmp_path: Path) -> None:
+    """The agent's programs find the stand-in as well: the example's trials log what they would to W&B."""
+    shutil.copytree(EXAMPLE, tmp_path / "example")
+    execute(sys.executable, "-m", "besom", "run", str(tmp_path / "example" / "sweep.yaml"), "--project", "unchanged")
+    (sweep,) = besom.Api().sweeps("unchanged")
+    runs = list(sweep.runs)
+    assert [run.state for run in runs] == ["finished"] * 4
+    best = sweep.best_run()
+    assert best is not None
+    for run in runs:
+        assert set(run.config) == {"learning_rate", "max_leaf_nodes", "rounds"}
+        assert len(run.history(keys=["accuracy"], pandas=False)) == 5
+        assert run.summary["confusion_matrix"]["_type"] == run.summary["roc"]["_type"] == "custom-chart"
+        assert run.summary["mistakes"]["count"] <= 8
+        assert run.summary["accuracy"]["max"] <= best.summary["accuracy"]["max"]

@@ -16,9 +16,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch.utils.data import DataLoader, TensorDataset
 
 import besom
-from besom.settings import read_settings
 from besom.tracking.api_run import ApiRun
-from besom.tracking.blobs import Blobs
 
 pytestmark = pytest.mark.integrations
 
@@ -31,13 +29,16 @@ class Line(LightningModule):
         self.save_hyperparameters()
         self.layer = torch.nn.Linear(width, 1)
 
+    def forward(self, places: torch.Tensor) -> torch.Tensor:
+        return self.layer(places)
+
     def training_step(self, batch: Any, index: int) -> torch.Tensor:
-        loss = torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1])
+        loss = torch.nn.functional.mse_loss(self(batch[0]), batch[1])
         self.log("train_loss", loss, on_step=True, on_epoch=True)
         return loss
 
     def validation_step(self, batch: Any, index: int) -> None:
-        self.log("val_loss", torch.nn.functional.mse_loss(self.layer(batch[0]), batch[1]))
+        self.log("val_loss", torch.nn.functional.mse_loss(self(batch[0]), batch[1]))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=self.hparams["rate"])
@@ -56,10 +57,6 @@ def fit(logger: WandbLogger, folder: Path, **named: Any) -> Line:
     )  # fmt: skip
     trainer.fit(model, data(), data())
     return model
-
-
-def blob(sha256: str) -> Any:
-    return json.loads(Blobs.of(read_settings()).read(sha256))
 
 
 def test_a_fit(recorded: Callable[[str], ApiRun], tmp_path: Path) -> None:
@@ -98,8 +95,12 @@ def test_media_and_tables(recorded: Callable[[str], ApiRun], tmp_path: Path) -> 
     images = run.summary["samples"]
     assert (images["_type"], images["count"], images["captions"]) == ("images/separated", 2, ["a", "b"])
     assert (images["width"], images["height"]) == (5, 4)
-    assert blob(run.summary["scores"]["sha256"])["data"] == [["x", 1], ["y", 2]]
-    assert blob(run.summary["texts"]["sha256"])["columns"] == ["said"]
+    tables = {}
+    for name in ("scores", "texts"):
+        with run.file(run.summary[name]["path"]).download(tmp_path / "down") as file:
+            tables[name] = json.load(file)
+    assert tables["scores"]["data"] == [["x", 1], ["y", 2]]
+    assert tables["texts"]["columns"] == ["said"]
     assert run.config["late"] is True
     assert run.config["nested"] == {"depth": 2}
 

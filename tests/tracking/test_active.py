@@ -33,13 +33,13 @@ def test_they_take_what_the_method_takes(name: str) -> None:
 
 
 def test_they_call_the_active_run(wired: Connection) -> None:
-    """The newest that has not ended."""
-    outer = besom.init(id="outer")
-    inner = besom.init(id="inner", reinit="create_new")
+    """The one that `init()` made; one beside it by "create_new" when that has ended."""
+    first = besom.init(id="first")
+    beside = besom.init(id="beside", reinit="create_new")
     besom.log({"a": 1})
-    inner.finish()
+    first.finish()
     besom.log({"a": 2})
-    assert (inner.summary["a"], outer.summary["a"]) == (1, 2)
+    assert (first.summary["a"], beside.summary["a"]) == (1, 2)
 
 
 def test_a_disabled_run_is_asked_as_well() -> None:

@@ -98,7 +98,8 @@ PROCESS = "child = fork.Process(target=work)\nchild.start()\nchild.join()\nasser
         # os._exit asks nobody: the flusher has sent what is older than a fraction of a second
         FORK.format(
             body="    work()\n    pause = threading.Event()\n"
-            "    while not run._writer._sent or run._writer.due() is not None: pause.wait(0.01)\n    os._exit(0)",
+            "    while not run._writer._backlog.sent or run._writer.due() is not None: pause.wait(0.01)\n"
+            "    os._exit(0)",
             code=0,
         ),
         (

@@ -73,6 +73,7 @@ def test_what_is_referred_to_stays(place: Place, store: Store, recorder: Recorde
         batch("r", 1, [0, 1, 2], picture=[place.media("first"), place.media("second"), {"a": [place.media("deep")]}]),
         batch("r", 2, [3, 4], picture=[1.0, 2.0], table=[table, None]),
         ArtifactLogged(run="r", entity="e", project="p", name="a", type="t", digest=digest, size=8, files=1),
+        batch("r", 3, range(2000), many=[place.media("in a chunk"), *range(1999)], writer="w"),
         FileSaved(run="r", name="model.pt", sha256=place.put("saved"), size=5),
     ])  # fmt: skip
     kept = place.left
@@ -81,7 +82,7 @@ def test_what_is_referred_to_stays(place: Place, store: Store, recorder: Recorde
     assert garbage <= {name for name, _, _ in place.keeping.names()}
     assert place.sweep() == Swept(2, len("garbage") + len("more garbage"))
     assert place.left == kept
-    assert len(kept) == 11
+    assert len(kept) == 12
     assert place.sweep() == Swept(0, 0)
 
 

@@ -19,9 +19,9 @@ from .stories import batch, finished, play
 POINTS = 100_000
 
 
-def long_run(values: np.ndarray, size: int = 500) -> list[Batch]:
+def long_run(values: np.ndarray, size: int = 500, run: str = "r", writer: str = "w") -> list[Batch]:
     return [
-        batch("r", seq, range(at, min(at + size, len(values))), loss=values[at : at + size].tolist())
+        batch(run, seq, range(at, min(at + size, len(values))), writer=writer, loss=values[at : at + size].tolist())
         for seq, at in enumerate(range(0, len(values), size), 1)
     ]
 
@@ -62,23 +62,8 @@ def test_a_sample_between_steps(store: Store, recorder: Recorder, draws: np.ndar
     assert (wide[:, 1].min(), wide[:, 2].max()) == (draws[10_000:60_000].min(), draws[10_000:60_000].max())
 
 
-@pytest.mark.parametrize("count", [1, 399, 401, 999, 1000, 1700, 54_321])
-@pytest.mark.parametrize("is_closed", [False, True])
-def test_an_overview_shows_everything(store: Store, recorder: Recorder, count: int, is_closed: bool) -> None:
-    """At any length, running or closed, 200 points show the extremes and the last value."""
-    draws = np.random.default_rng(count).standard_normal(count)
-    play(store, recorder, [*long_run(draws, size=333), *([finished("r", w=-(-count // 333))] if is_closed else [])])
-    with store.read() as conn:
-        found = overviews(conn, ["r", "other"], "loss", 200)
-    assert list(found) == ["r"]
-    curve = found["r"]
-    assert len(curve) == min(count, 200)
-    assert (curve[:, 1].min(), curve[:, 2].max(), curve[-1, 4]) == (draws.min(), draws.max(), draws[-1])
-    assert curve[:, 5].sum() == count
-
-
 def test_a_closed_run_rests_in_chunks(store: Store, recorder: Recorder) -> None:
-    """Closing leaves no small pieces and one overview where it is worth one."""
+    """Closing leaves no small pieces, and an overview only where reading all points would take longer."""
     batches = long_run(np.arange(1234.0), size=100)
     play(store, recorder, batches[:10])
     play(store, recorder, [*batches[10:], finished("r", w=13)], first=20)
@@ -86,6 +71,9 @@ def test_a_closed_run_rests_in_chunks(store: Store, recorder: Recorder) -> None:
         assert conn.scalar(select(func.count()).select_from(tail)) == 0
         assert conn.scalars(select(chunks.c["count"])).all() == [1000, 234]
         assert conn.scalars(select(overview.c["count"])).all() == []
+    play(store, recorder, [*long_run(np.arange(2345.0), run="longer", writer="wl"), finished("longer", wl=5)], first=40)
+    with store.read() as conn:
+        assert conn.scalars(select(overview.c["count"])).all() == [2345]
 
 
 def test_a_slow_logger_leaves_few_pieces(store: Store, recorder: Recorder) -> None:

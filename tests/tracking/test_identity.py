@@ -62,6 +62,13 @@ def test_the_rest_is_fixed(wired: Connection, name: str) -> None:
         setattr(run, name, "new")
 
 
+@pytest.mark.parametrize("mode", ["online", "disabled"])
+def test_a_slip_of_the_pen_is_no_attribute(wired: Connection, mode: str) -> None:
+    """What a run has not cannot be set on it."""
+    with besom.init(mode=mode) as run, pytest.raises(AttributeError, match="nmae"):
+        run.nmae = "new"  # type: ignore[attr-defined]
+
+
 def served(connection: Connection) -> None:
     """A controller that serves the read API holds the lease."""
     assert Lead(connection, 5.0, {"http": "http://host:1"}).hold()

@@ -231,13 +231,13 @@ def test_notebooks_finish_the_previous_run(wired: Connection, monkeypatch: pytes
 
 
 def test_runs_side_by_side(wired: Connection) -> None:
-    """With "create_new" both run on; the last made is active, and when it ends the other is."""
+    """With "create_new" both run on; the first stays active, and when it ends the other is."""
     first = init()
     second = init(reinit="create_new")
-    assert active_run() is second
-    second.finish()
-    assert (first.state, active_run()) == ("running", first)
+    assert active_run() is first
     first.finish()
+    assert (second.state, active_run()) == ("running", second)
+    second.finish()
     assert active_run() is None
 
 

@@ -93,17 +93,17 @@ def test_a_store_of_0001_gets_artifacts(tmp_path: Path) -> None:
     opened.close()
 
 
-def test_a_store_of_0003_keeps_its_points(tmp_path: Path) -> None:
+def test_a_store_of_0005_keeps_its_points(tmp_path: Path) -> None:
     """Chunks that were not packed are read and added to; buckets of ten points are gone."""
     url = f"sqlite:///{tmp_path}/s.db"
     count = 2500
     opened = Store.open(url)
     play(opened, Recorder(), [batch("r", steps=range(1000), loss=[float(n) for n in range(1000)])])
-    with opened.begin() as conn:  # as 0003 wrote it
+    with opened.begin() as conn:  # as 0005 wrote it
         plain = {"kind": "d", "steps": struct.pack("<2q", 0, 1), "values": np.arange(1000.0).tobytes()}
         conn.execute(chunks.update().values(plain))
         conn.execute(levels.insert().values(series=1, level=10, position=0, blob=b""))
-        conn.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0003'"))
+        conn.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))
     opened.close()
     opened = Store.open(url)
     later = range(1000, count)

@@ -164,7 +164,7 @@ def test_a_full_disk(tmp_path: Path, fake: Connection, monkeypatch: pytest.Monke
         append(spool, seq, body)
 
     monkeypatch.setattr(Spool, "append", limited)
-    writer = OfflineWriter(WriterName("r", 1, "w"), tmp_path, 8 * 400)
+    writer = OfflineWriter(WriterName("r", 1, "w"), tmp_path, 2 * 400)
     for step in range(20):
         writer.add(step, {"a": step})
         assert not writer.flush()

@@ -496,6 +496,41 @@ def test_edits_read_again_change_nothing(store: Store, recorder: Recorder) -> No
         assert reader.summary(conn, "r") == {"a": 2.0}
 
 
+def test_edits_outlive_a_later_init(store: Store, recorder: Recorder) -> None:
+    """Name, tags and notes that were edited stay when the run is begun again, but for what that init() gives."""
+    play(store, recorder, [
+        started("r", at_ms=1000, name="first", tags=["a"], notes="old"), finished("r", at_ms=2000),
+        edited("r", name="edited", tags=["b"], notes="new", group="g"),
+        started("r", at_ms=9000, name="", notes="given"),
+    ])  # fmt: skip
+    with store.read() as conn:
+        row = reader.run(conn, "r")
+    assert row is not None
+    assert (row["name"], row["tags"], row["notes"], row["group_name"]) == ("edited", ["b"], "given", "g")
+
+
+def test_edits_outlive_the_next_attempt(store: Store, recorder: Recorder) -> None:
+    """A trial's name that was edited stays through its next attempt, whose init() made one up."""
+    play(store, recorder, [
+        created(), claimed(), started("s-0", sweep="s", name="n-0", unsaid=["name"]), edited("s-0", name="mine"),
+        claimed(attempt=2), started("s-0", attempt=2, sweep="s", name="n-0", unsaid=["name"], job_type="train"),
+    ])  # fmt: skip
+    with store.read() as conn:
+        row = reader.run(conn, "s-0")
+    assert row is not None
+    assert (row["name"], row["job_type"]) == ("mine", "train")
+
+
+def test_none_is_no_last_value(store: Store, recorder: Recorder) -> None:
+    """History keeps None; the summary keeps the value before it."""
+    play(store, recorder, [
+        started("r"), batch("r", steps=[0, 1, 2], a=[1.5, "x", None]), batch("r", 2, steps=[3], a=[None], b=[None]),
+    ])  # fmt: skip
+    with store.read() as conn:
+        assert reader.summary(conn, "r") == {"a": "x"}
+        assert history.read_rows(conn, "r", min_step=2) == [{"_step": 2, "a": None}, {"_step": 3, "a": None, "b": None}]
+
+
 def test_edits_of_a_trial_without_init(store: Store, recorder: Recorder) -> None:
     """Its params stay its config, and its state and value are still the trial's."""
     play(store, recorder, [created(metric=None), claimed(), edited("s-0", notes="odd", summary={"x": 1}), ended(0)])

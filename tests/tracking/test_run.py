@@ -22,7 +22,7 @@ from besom.errors import (
     TrialStopped,
     UsageError,
 )
-from besom.messages import Claim
+from besom.messages import Claim, RunEdited
 from besom.tracking import run as run_module
 from besom.tracking.config import RunConfig
 from besom.tracking.run import ERROR_LINES, Run, RunIdentity, last_lines
@@ -31,7 +31,7 @@ from besom.tracking.trial import Trial
 from besom.tracking.values import KEY_LIMIT
 from besom.tracking.writer import Writer
 
-from .desk import Desk
+from .desk import Desk, events
 from .stories import spec
 
 CLAIM = Claim(sweep="s", number=1, attempt=2, token="t", params={})
@@ -232,11 +232,35 @@ def test_the_summary_follows(run: Run, desk: Desk) -> None:
     assert dict(map(tuple, held)) == {"loss": "1.0", "acc": "0.75", "open": "1"}
 
 
-def test_after_finish(run: Run) -> None:
-    """Logging and setting the summary are errors that name the run; reading goes on."""
+def test_dicts_of_one_row_join(run: Run, desk: Desk) -> None:
+    """A dict that is logged into an open row is added name by name; media, which have a type, are replaced."""
+    run.log({"n": {"x": 1, "deep": {"a": 1}}, "m": {"_type": "t", "path": "p"}}, commit=False)
+    run.log({"n": {"y": 2, "deep": {"b": 2}}, "m": {"_type": "t"}})
+    run.finish()
+    assert desk.rows("r") == [{"_step": 0, "n": {"x": 1, "y": 2, "deep": {"a": 1, "b": 2}}, "m": {"_type": "t"}}]
+
+
+def test_new_names(run: Run, desk: Desk) -> None:
+    """Name, tags and notes can be set while the run is open, each told to the journal."""
+    run.name, run.notes, run.tags = "new", "why", ("a", "b", "a")
+    run.tags += ("c",)
     run.log({"a": 1})
     run.finish()
-    for late in (lambda: run.log({"a": 2}), lambda: run.summary.update({"a": 2})):
+    assert (run.name, run.notes, run.tags) == ("new", "why", ("a", "b", "c"))
+    told = [event.info() for event in events(desk.connection, RunEdited)]
+    assert told == [{"name": "new"}, {"notes": "why"}, {"tags": ["a", "b"]}, {"tags": ["a", "b", "c"]}]
+    with pytest.raises(FinishedRun):
+        run.name = "late"
+
+
+def test_after_finish(run: Run) -> None:
+    """Logging, setting the summary and the config are errors that name the run; reading goes on."""
+    run.log({"a": 1})
+    run.finish()
+    late_calls = (
+        lambda: run.log({"a": 2}), lambda: run.summary.update({"a": 2}), lambda: run.config_changed({"a": 2}),
+    )  # fmt: skip
+    for late in late_calls:
         with pytest.raises(FinishedRun, match="run r is finished"):
             late()
     assert (run.id, run.state, run.summary["a"]) == ("r", "finished", 1)

@@ -106,7 +106,7 @@ def test_policies(run: Run, wired: Connection, folder: Path) -> None:
 
 def test_live_files_are_looked_at(run: Run, wired: Connection, folder: Path) -> None:
     """A change is kept while the run goes on."""
-    run.__dict__["saver"] = Saver(run, look_seconds=0.01)
+    run._saver = Saver(run, look_seconds=0.01)
     run.save("a.pt")
     Path("a.pt").write_text("changed")
     for _ in range(1000):

@@ -5,7 +5,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -196,11 +195,10 @@ def test_other_urls_are_refused(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_opening_is_fast(tmp_path: Path) -> None:
-    """A new store takes less than 150 ms, at its best of three."""
-    took = []
-    for number in range(3):
-        start = time.perf_counter()
-        Store.open(f"sqlite:///{tmp_path}/{number}.db").close()
-        took.append(time.perf_counter() - start)
-    assert min(took) < 0.15
+def test_a_new_store_needs_no_migrations(tmp_path: Path) -> None:
+    """Its tables are made at once; alembic, which is slow to import, is for stores of older versions."""
+    code = (
+        "import sys\nfrom besom.tracking.store import Store\n"
+        f"Store.open('sqlite:///{tmp_path}/new.db').close()\nsys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from besom.tracking.metrics import NO_SUMMARY
 from besom.tracking.summary import Summary
 
 
@@ -17,6 +18,27 @@ def test_last_logged_value_unless_set() -> None:
     summary["loss"] = 9.0
     summary.logged({"acc": 0.2})
     assert dict(summary.items()) == {"loss": 9.0, "acc": 0.2}
+    summary.logged({"loss": 1.0})
+    assert summary["loss"] == 1.0
+
+
+def test_none_is_no_last_value() -> None:
+    """A None that is logged leaves the value before it."""
+    summary = Summary()
+    summary.logged({"loss": 2.0, "acc": None})
+    summary.logged({"loss": None})
+    assert summary.as_dict() == {"loss": 2.0}
+
+
+def test_taking_a_name_away() -> None:
+    """It is gone, the store is told so, and it comes back when it is logged; a name that is not there is a KeyError."""
+    told: list[dict[str, Any]] = []
+    summary = Summary(told.append)
+    summary.logged({"loss": 2.0})
+    del summary["loss"]
+    assert ("loss" in summary, told) == (False, [{"loss": NO_SUMMARY}])
+    with pytest.raises(KeyError):
+        del summary["loss"]
     summary.logged({"loss": 1.0})
     assert summary["loss"] == 1.0
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import enum
+import fractions
 import json
 import math
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -21,6 +24,10 @@ from besom.tracking.values import DEPTH_LIMIT, VALUE_LIMIT, plain, strict
 
 class Colour(enum.StrEnum):
     RED = "red"
+
+
+class Plain(enum.Enum):
+    RED = 1
 
 
 class Level(enum.IntEnum):
@@ -99,11 +106,34 @@ def test_nan_and_infinities_stay() -> None:
     assert found[1:] == [math.inf, -math.inf]
 
 
-@pytest.mark.parametrize("value", [object(), {"deep": [object()]}, lambda: 0, b"bytes", 1j])
+@pytest.mark.parametrize("value", [object(), {"deep": [object()]}, [{1: object()}]])
 def test_no_plain_form(value: Any) -> None:
     """What cannot be kept is a TypeError that names its key."""
     with pytest.raises(TypeError, match="my_key"):
         plain(value, "my_key")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Path("a/b"), "a/b"), (b"x\xff", "x\ufffd"), (datetime.timedelta(seconds=90), "PT90S"), (1 + 2j, "1+2j"),
+        (decimal.Decimal("1.50"), "1.50"), (fractions.Fraction(1, 2), "1/2"), (int, "builtins.int"),
+        (math.sin, "math.sin"), (Plain.RED, 1),
+    ],
+)  # fmt: skip
+def test_pythons_own_objects(value: Any, text: Any) -> None:
+    """They become texts, as with W&B, and an Enum its value."""
+    assert plain({"k": [value]}) == {"k": [text]}
+
+
+def test_objects_of_a_config() -> None:
+    """In a config an Enum is its name, and anything else its text, at any depth."""
+
+    class Model:
+        def __str__(self) -> str:
+            return "a model"
+
+    assert plain({"k": [Model(), Plain.RED]}, objects=True) == {"k": ["a model", "RED"]}
 
 
 @pytest.mark.parametrize("value", ["x" * (VALUE_LIMIT + 1), [0] * (VALUE_LIMIT + 1), np.zeros(VALUE_LIMIT + 1)])

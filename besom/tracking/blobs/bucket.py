@@ -68,9 +68,7 @@ class Bucket:
         with tempfile.NamedTemporaryFile(prefix="besom-") as file, self._asked():
             file.writelines(Checked(name, size, source))
             file.flush()
-            path = self._path(name)
-            self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
-            self._system.put_file(file.name, path)
+            self._put(file.name, self._path(name))
 
     def read(self, name: str) -> IO[bytes]:
         """The blob's bytes."""
@@ -104,9 +102,8 @@ class Bucket:
 
     def claim(self, store: str) -> None:
         """Say that the store with this id refers to blobs here."""
-        with self._asked():
-            self._system.makedirs(f"{self._root}/{STORES}", exist_ok=True)
-            self._system.pipe_file(f"{self._root}/{STORES}/{store}", b"")
+        with tempfile.NamedTemporaryFile(prefix="besom-") as empty, self._asked():
+            self._put(empty.name, f"{self._root}/{STORES}/{store}")
 
     def claimed_by(self) -> set[str]:
         """Ids of the stores that do."""
@@ -116,6 +113,13 @@ class Bucket:
             except FileNotFoundError:
                 return set()
         return {path.rpartition("/")[2] for path in found}
+
+    def _put(self, source: str, path: str) -> None:
+        """Send a file. Its folder is not made before: s3fs would make a bucket that does not exist."""
+        try:
+            self._system.put_file(source, path)
+        except FileNotFoundError as error:
+            raise Unreachable(f"blobs at {self.shown} cannot be kept: {error}") from error
 
     def _info(self, name: str) -> dict[str, Any] | None:
         with self._asked():
@@ -129,7 +133,7 @@ class Bucket:
         """What a storage's library raises, as ours: of what kind it is only that library knows."""
         try:
             yield
-        except (BlobRefused, FileNotFoundError):
+        except (BlobRefused, FileNotFoundError, Unreachable):
             raise
         except Exception as error:
             raise Unreachable(f"blobs at {self.shown} cannot be had: {type(error).__name__}: {error}") from error

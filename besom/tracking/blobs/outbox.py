@@ -32,7 +32,7 @@ __all__ = ["Outbox", "Road"]
 
 log = logging.getLogger("besom")
 
-_LOOK_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 5.0
 """How long a way that works is taken for the best one."""
 _LONGEST_PAUSE: Final = 30.0
 _HOPELESS_SECONDS: Final = 10.0
@@ -292,8 +292,6 @@ class Outbox:
         """Whether it needs no more looking after."""
         try:
             sent = self._send_blob(item) if item.event is None else self._send_event(item)
-        except FileNotFoundError:
-            sent = True  # somebody tidied up
         except BlobRefused as error:
             log.error("%s; it is lost", error)
             self._lost.add(item.path.name)
@@ -320,7 +318,13 @@ class Outbox:
                 "start the controller with --http HOST:PORT, or set BESOM_BLOBS to a place that all reach",
             )
             return False
-        with item.path.open("rb") as file:
+        try:
+            file = item.path.open("rb")
+        except FileNotFoundError:
+            log.error("%s was deleted before it was sent", item.path)
+            self._lost.add(name)
+            return True
+        with file:
             if not way.renew(name, item.size):
                 way.write(name, item.size, file)
         with self._changed:

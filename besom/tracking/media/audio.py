@@ -53,9 +53,9 @@ class Audio(FileMedia):
         """The JSON of a list."""
         return {
             "_type": "audio", "count": len(items),
-            "audio": [item.to_logged(run, f"{key}_{place}", step) for place, item in enumerate(items)],
+            "audio": [item.to_logged(run, key, step) for item in items],
             "sampleRates": [item.sample_rate for item in items], "durations": [item.seconds for item in items],
-            "captions": [item.caption for item in items],
+            "captions": ["" if item.caption is None else str(item.caption) for item in items],
         }  # fmt: skip
 
 

@@ -96,7 +96,7 @@ class Image(FileMedia):
     @classmethod
     def many(cls, items: Sequence[Image], run: Keeper, key: str, step: int) -> dict[str, Any]:
         """The JSON of a list: `images/separated`."""
-        logged = [item.to_logged(run, f"{key}_{place}" if place else key, step) for place, item in enumerate(items)]
+        logged = [item.to_logged(run, key, step) for item in items]  # their content tells their names apart
         if len({(item.width, item.height) for item in items}) > 1:
             log.warning("%s: images of several sizes in one list are shown in the size of the first", key)
         told: dict[str, Any] = {

@@ -80,7 +80,7 @@ def _points(values: np.ndarray[Any, Any]) -> list[list[float]]:
 def _scene(said: Mapping[str, Any]) -> dict[str, Any]:
     if said.get("type") not in _SCENES:
         raise ValueError(f"a scene has the type {_SCENES[0]!r}, not {said.get('type')!r}")
-    scene = {str(name): value for name, value in said.items()}
+    scene = {"vectors": [], **{str(name): value for name, value in said.items()}}
     if "points" in scene:
         scene["points"] = _points(as_array(scene["points"]))
     return {

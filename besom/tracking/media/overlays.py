@@ -111,5 +111,8 @@ def _box(box: Any, where: str) -> dict[str, Any]:
         raise ValueError(f"{where}.domain={box['domain']!r} cannot be; write 'pixel', or leave it out for fractions")
     if not isinstance(plain(box.get("class_id", 0)), int):
         raise TypeError(f"{where}.class_id is a whole number, not {box['class_id']!r}")
+    scores = plain(box.get("scores") or {}, where)
+    if not isinstance(scores, dict) or not all(isinstance(score, int | float) for score in scores.values()):
+        raise TypeError(f"{where}.scores is a dict of numbers, not {box['scores']!r:.80}")
     known = ("class_id", "box_caption", "scores", "domain")
     return {"position": position, **{name: plain(box[name], where) for name in known if box.get(name) is not None}}

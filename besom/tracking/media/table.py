@@ -198,7 +198,8 @@ def _content(columns: Sequence[Any] | None, given: Any) -> tuple[Sequence[Any], 
         raise TypeError(f"columns is a list of names, not {columns!r}")
     if given is not None and hasattr(given, "columns") and hasattr(given, "itertuples"):  # a DataFrame
         names = list(given.columns) if columns is None else list(columns)
-        return [name if isinstance(name, str | int) else str(name) for name in names], given.itertuples(index=False)
+        cells = given.astype(object).where(given.notna(), None)
+        return [name if isinstance(name, str | int) else str(name) for name in names], cells.itertuples(index=False)
     if given is None:
         return ["Input", "Output", "Expected"] if columns is None else list(columns), []
     if hasattr(given, "tolist"):

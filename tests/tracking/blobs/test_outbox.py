@@ -212,6 +212,46 @@ def test_a_fork_has_an_outbox_of_its_own(tmp_path: Path, outbox: Outbox, way: Wa
     assert way.written == [hashlib.sha256(b"parent").hexdigest()]
 
 
+def test_a_place_that_is_not_there_loses_nothing(
+    outbox: Outbox, way: Way, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A destination that answers "no such folder" or "no such bucket" is away; what waits is kept."""
+
+    def refuse(*_: object) -> None:
+        raise FileNotFoundError("the bucket does not exist")
+
+    monkeypatch.setattr(way, "write", refuse)
+    name = Blobs(outbox).put(b"abc")
+    assert outbox.drain(0.1) == 1
+    assert len(_left(tmp_path)) == 1
+    monkeypatch.undo()
+    assert outbox.drain(10) == 0
+    assert way.size(name) == 3
+
+
+def test_a_file_that_somebody_deleted(
+    outbox: Outbox, way: Way, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waited and is gone is told of, and so is the event that cannot be recorded without it."""
+    way.away = True
+    name = Blobs(outbox).put(b"abc")
+    outbox.tell(EVENT, {name})
+    outbox.drain(0.05)
+    next(path for path in _left(tmp_path) if path.name == name).unlink()
+    way.away = False
+    with caplog.at_level(logging.ERROR, "besom"):
+        assert outbox.drain(10) == 0
+    assert way.told == []
+    assert [
+        record.message.partition(":")[0].rpartition("/")[2]
+        for record in caplog.records
+        if record.levelno == logging.ERROR
+    ] == [
+        f"{name} was deleted before it was sent",
+        "not recorded, since a file of it is lost",
+    ]
+
+
 def test_damage_is_no_endless_loop(
     outbox: Outbox, way: Way, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

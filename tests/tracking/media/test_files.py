@@ -83,7 +83,7 @@ def test_a_list_of_sounds(tmp_path: Path, shelf: Shelf) -> None:
     path = tmp_path / "a.mp3"
     path.write_bytes(b"mp3")
     told = Audio.many([Audio(np.zeros(16), 8, caption="low"), Audio(path)], shelf, "k", 0)
-    assert (told["_type"], told["count"], told["captions"]) == ("audio", 2, ["low", None])
+    assert (told["_type"], told["count"], told["captions"]) == ("audio", 2, ["low", ""])
     assert (told["sampleRates"], told["durations"]) == ([8, None], [2.0, None])
     assert shelf.blobs.read(told["audio"][1]["sha256"]) == b"mp3"
     assert told["audio"][1]["path"].endswith(".mp3")
@@ -141,7 +141,7 @@ def test_a_scene(shelf: Shelf) -> None:
     """A lidar scene keeps points, boxes and vectors."""
     scene = {"type": "lidar/beta", "points": np.ones((1, 3)), "boxes": np.array([{"corners": [[0, 0, 0]]}])}
     kept = json.loads(content(Object3D(scene), shelf))
-    assert kept == {"type": "lidar/beta", "points": [[1, 1, 1]], "boxes": [{"corners": [[0, 0, 0]]}]}
+    assert kept == {"type": "lidar/beta", "points": [[1, 1, 1]], "boxes": [{"corners": [[0, 0, 0]]}], "vectors": []}
 
 
 def test_shape_files(tmp_path: Path, shelf: Shelf) -> None:

@@ -1,0 +1,1 @@
+"""What the wandb package leaves on disk, read without it."""
