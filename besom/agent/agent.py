@@ -170,7 +170,7 @@ class Agent:
             self._signalled,
             info,
         )
-        self._held = Held(connection, self.id, self._beat, self.tally, self._signals, say)
+        self._held = Held(connection, self.id, self._beat, self.tally, self._signals, say, self._is_watched)
         self._source = Patient(self._make_source(project), connection, say)
         self._loop = self._make_loop(function)
 
@@ -196,6 +196,10 @@ class Agent:
         return self.ran
 
     # ---- parts
+
+    def _is_watched(self, sweep: str) -> bool:
+        rule = self._source.spec_of(sweep).config.get("early_terminate")
+        return isinstance(rule, dict) and rule.get("type") != "none"
 
     def _check_allowed(self, spec: SweepSpec) -> None:
         check_allowed(spec, self._settings, allow_command=self._allow_command)

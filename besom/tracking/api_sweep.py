@@ -60,6 +60,10 @@ class ApiSweep:
         """How many trials it will have: its run_cap, for a grid at most the grid's points; None for no end."""
         cap = self.config.get("run_cap")
         points = _grid_points(self.config.get("parameters")) if self.config.get("method") == "grid" else None
+        if any(self.config.get(key) for key in ("constraints", "points", "prior_sweeps", "prior_runs")):
+            points = None  # only who searches can tell
+        if points is not None:
+            points *= int(self.config.get("repeats", 1))
         return min((int(count) for count in (cap, points) if count is not None), default=None)
 
     @property
@@ -89,6 +93,20 @@ class ApiSweep:
         rows: list[dict[str, Any]] = self._door.ask("best_trials", sweep_id=self.id, count=count)
         return rows
 
+    def pareto_front(self) -> list[dict[str, Any]]:
+        """Of a sweep with several `metrics`, the trials that no other beats in all of them; rows with their `values`.
+
+        A trial's values are the last that it logged of each. Best by the first metric comes first.
+        """
+        rows: list[dict[str, Any]] = self._door.ask("pareto_front", sweep_id=self.id)
+        return rows
+
+    def best_runs(self, count: int = 5) -> list[ApiRun]:
+        """The runs of the best trials, best first; of a sweep with several `metrics` those of its Pareto front."""
+        best = self.pareto_front()[:count] if self.config.get("metrics") else self.best_trials(count)
+        runs = (self._door.ask("run", run_id=f"{self.id}-{row['number']}") for row in best)
+        return [ApiRun(self._door, row) for row in runs if row is not None]
+
     def best_run(self, order: str | None = None) -> ApiRun | None:
         """The run with the best value of the sweep's metric, the same value that the search uses.
 
@@ -112,7 +130,7 @@ def _grid_points(parameters: Any) -> int | None:
     """Points of a grid as its sweep config writes it; None where that cannot be told."""
     total = 1
     for parameter in parameters.values() if isinstance(parameters, Mapping) else [None]:
-        if not isinstance(parameter, Mapping):
+        if not isinstance(parameter, Mapping) or parameter.get("when"):
             return None
         inner = parameter.get("parameters")
         count = _grid_points(inner) if isinstance(inner, Mapping) else _values(parameter)
@@ -127,12 +145,14 @@ def _values(parameter: Mapping[str, Any]) -> int | None:
         return len(list(parameter["values"]))
     if "value" in parameter:
         return 1
+    if parameter.get("distribution") not in (None, "int_uniform", "q_uniform"):
+        return None
     low: Any
     low, high, step = parameter.get("min"), parameter.get("max"), parameter.get("q", 1)
     if low is None or high is None:
         return None
     if parameter.get("distribution") == "q_uniform":
-        points: int = math.floor((high - low) / step + 1e-9) + 1
+        points: int = math.floor(high / step + 1e-9) - math.ceil(low / step - 1e-9) + 1
         return points
     is_whole = isinstance(low, int) and isinstance(high, int) and parameter.get("distribution") in (None, "int_uniform")
     return int(high - low + 1) if is_whole else None

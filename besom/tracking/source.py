@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from besom.errors import Unreachable
 from besom.tracking import alert_rows, artifact_rows, file_rows, finding, history, reader
 from besom.tracking.http import HttpClient
+from besom.tracking.pareto import pareto_front
 from besom.tracking.store import Store
 
 __all__ = ["QUERIES", "HttpSource", "LocalSource", "Source"]
@@ -31,6 +32,7 @@ QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
     "artifact_versions": artifact_rows.versions,
     "attempts": reader.attempts,
     "best_trials": reader.best_trials,
+    "pareto_front": pareto_front,
     "console": reader.console,
     "curve": _curve,
     "files": file_rows.files_of,

@@ -268,6 +268,7 @@ def test_a_sweep_as_wandb_has_it(api: Api) -> None:
         {"a": {"values": [1, 2, 3]}, "b": {"value": 7}, "c": {"min": 1, "max": 4}},
         {"a": {"distribution": "q_uniform", "min": 0.0, "max": 1.0, "q": 0.25}},
         {"a": {"parameters": {"b": {"values": ["x", "y"]}, "c": {"min": 0, "max": 2}}}},
+        {"a": {"distribution": "q_uniform", "min": 0.1, "max": 1.0, "q": 0.25}},
     ],
 )
 def test_expected_runs_of_a_grid(parameters: dict[str, Any], store: Store) -> None:
