@@ -51,10 +51,13 @@ INTEGRATIONS := build/integrations
 $(INTEGRATIONS)/installed: pyproject.toml constraints.txt tests/integrations/requirements.txt
 	@test -x $(INTEGRATIONS)/bin/python || $(PYTHON) -m venv $(INTEGRATIONS)
 	@echo "installing the libraries of tests/integrations into $(INTEGRATIONS)"
-	@$(INTEGRATIONS)/bin/python -m pip install --quiet --editable '.[dev]' -r tests/integrations/requirements.txt
+	@grep -v '^python-dateutil==' constraints.txt >$(INTEGRATIONS)/constraints.txt  # s3fs needs an older one
+	@PIP_CONSTRAINT=$(INTEGRATIONS)/constraints.txt $(INTEGRATIONS)/bin/python -m pip install --quiet --editable '.[dev]' \
+		-r tests/integrations/requirements.txt
 	@touch $@
 
-test-integrations: $(INTEGRATIONS)/installed  ## Run the tests with real training libraries, a few minutes
+test-integrations: $(INTEGRATIONS)/installed  ## Run the tests with real training libraries, about 5 minutes
+	@.ci/packages redis-server=redis-server
 	HF_HUB_OFFLINE=1 KERAS_BACKEND=torch $(INTEGRATIONS)/bin/python -m pytest -W default -n 2 --dist loadfile -m integrations tests/integrations
 
 check: $(VENV)/installed-dev package  ## Check format, lint and types, and that the built wheel works by itself

@@ -13,13 +13,13 @@ from typing import Any
 
 __all__ = ["RowsStore"]
 
-_CREATE = "CREATE TABLE points (run {int}, step {int}, time {real}, value {real}, PRIMARY KEY (run, step)){end}"
-_CHART = "SELECT step, time, value FROM points WHERE run = {mark} AND mod(step, {mark}) = 0 ORDER BY step"
-_LAST = "SELECT value FROM points WHERE run = {mark} ORDER BY step DESC LIMIT 1"
-_ENDS = "SELECT max(step) + 1 FROM points WHERE run = {mark}"
+_CREATE = "CREATE TABLE bench_points (run {int}, step {int}, time {real}, value {real}, PRIMARY KEY (run, step)){end}"
+_CHART = "SELECT step, time, value FROM bench_points WHERE run = {mark} AND mod(step, {mark}) = 0 ORDER BY step"
+_LAST = "SELECT value FROM bench_points WHERE run = {mark} ORDER BY step DESC LIMIT 1"
+_ENDS = "SELECT max(step) + 1 FROM bench_points WHERE run = {mark}"
 _OVERVIEW = (
-    "SELECT run, step / {mark} AS bucket, max(step), min(value), max(value), avg(value), count(value) FROM points "
-    "WHERE run < {mark} GROUP BY run, bucket ORDER BY run, bucket"
+    "SELECT run, step / {mark} AS bucket, max(step), min(value), max(value), avg(value), count(value) "
+    "FROM bench_points WHERE run < {mark} GROUP BY run, bucket ORDER BY run, bucket"
 )
 
 
@@ -44,12 +44,14 @@ class RowsStore:
             import psycopg
 
             self._conn = psycopg.connect(url)
-            self._conn.execute("DROP TABLE IF EXISTS points")
             words = {"int": "INTEGER", "real": "DOUBLE PRECISION", "end": ""}
         self._conn.execute(_CREATE.format(**words))
         self._conn.commit()
 
     def close(self) -> None:
+        """Leave nothing behind."""
+        self._conn.execute("DROP TABLE bench_points")
+        self._conn.commit()
         self._conn.close()
 
     def add(self, batches: Iterable[tuple[str, Any, Any, Any]]) -> None:
@@ -60,9 +62,9 @@ class RowsStore:
             for point in zip(*(column.tolist() for column in columns), strict=True)
         ]
         if self._file:
-            self._conn.executemany("INSERT INTO points VALUES (?, ?, ?, ?)", rows)
+            self._conn.executemany("INSERT INTO bench_points VALUES (?, ?, ?, ?)", rows)
         else:
-            with self._conn.cursor().copy("COPY points FROM STDIN (FORMAT BINARY)") as copy:
+            with self._conn.cursor().copy("COPY bench_points FROM STDIN (FORMAT BINARY)") as copy:
                 copy.set_types(["int4", "int4", "float8", "float8"])
                 for row in rows:
                     copy.write_row(row)
@@ -73,7 +75,7 @@ class RowsStore:
         if self._file:
             self._conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             return self._file.stat().st_size
-        return int(self._conn.execute("SELECT pg_total_relation_size('points')").fetchone()[0])
+        return int(self._conn.execute("SELECT pg_total_relation_size('bench_points')").fetchone()[0])
 
     def chart(self, run: str, points: int) -> list[Any]:
         """Every so manieth row, `points` of them."""

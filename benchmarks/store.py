@@ -48,8 +48,10 @@ from besom.messages import (
 from besom.settings import read_settings
 from besom.tracking.api import Api
 from besom.tracking.overviews import overviews
+from besom.tracking.reader import run_count
 from besom.tracking.recorder import Recorder
 from besom.tracking.rows import pieces_of
+from besom.tracking.schema import metadata
 from besom.tracking.store import Store
 from tests.postgres_server import PostgresServer
 
@@ -226,6 +228,9 @@ class Recording:
 def measure_besom(options: argparse.Namespace, home: Path) -> Measured:
     measured = Measured("besom")
     store = Store.open(options.url)
+    with store.read() as conn:
+        if run_count(conn):
+            raise SystemExit(f"{store.url} has runs already; give an empty database")
     recording = Recording(store)
     runs = recording.begin("s", options.runs)
     sent = dict.fromkeys(runs, 0)
@@ -305,18 +310,13 @@ def size_of(url: str) -> tuple[int, int]:
         return size, size
     import psycopg
 
+    sizes = " + ".join(f"pg_total_relation_size('{name}')" for name in metadata.tables)
     with psycopg.connect(url, autocommit=True) as conn:
-        before = _tables_size(conn)
-        for (name,) in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()").fetchall():
-            conn.execute(f'VACUUM (FULL) "{name}"')
-        return _tables_size(conn), before
-
-
-def _tables_size(conn: Any) -> int:
-    return int(conn.execute(
-        "SELECT sum(pg_total_relation_size(quote_ident(tablename)::regclass)) FROM pg_tables "
-        "WHERE schemaname = current_schema()"
-    ).fetchone()[0])  # fmt: skip
+        before = conn.execute(f"SELECT {sizes}").fetchone()
+        for name in metadata.tables:
+            conn.execute(f"VACUUM (FULL) {name}")
+        after = conn.execute(f"SELECT {sizes}").fetchone()
+    return int(after[0]), int(before[0])
 
 
 TITLES = {
@@ -372,7 +372,7 @@ def database(options: argparse.Namespace, folder: Path) -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", help="database URL; default a SQLite file, gone afterwards")
+    parser.add_argument("--store", help="URL of an empty database; default a SQLite file, gone afterwards")
     parser.add_argument("--postgres", action="store_true", help="start a PostgreSQL server and measure that")
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=10_000)

@@ -65,7 +65,9 @@ def be_controller(settings: Settings, http: str | None, say: Callable[[str], Non
         stack.callback(store.close)
         stop = threading.Event()
         stack.enter_context(stop_on_signals(stop))
-        info = info_of(store, lambda token: bool(read_leader(connection).info.get("token") == token))
+        asking = connect(settings, patience=2)  # a request must not wait through an outage
+        stack.callback(asking.close)
+        info = info_of(store, lambda token: bool(read_leader(asking).info.get("token") == token))
         worker = Controller(connection, store, settings, info)
         say(f"controller for {connection.shown}, store {store.url}; Ctrl-C ends it")
         worker.run(stop)

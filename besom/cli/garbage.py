@@ -25,8 +25,9 @@ def gc(older_than: str, dry_run: bool) -> None:
     from besom.cli.reading import opened
     from besom.cli.tables import size
     from besom.errors import UsageError
+    from besom.tracking.blobs.place import MIN_GRACE_SECONDS
     from besom.tracking.blobs.ways import kept_at
-    from besom.tracking.garbage import MIN_GRACE_SECONDS, sweep_blobs, sweep_offline_runs
+    from besom.tracking.garbage import sweep_blobs, sweep_offline_runs
 
     settings = settings_with()
     grace = read_seconds(older_than, "--older-than")
@@ -41,7 +42,7 @@ def gc(older_than: str, dry_run: bool) -> None:
         if not api.caught_up():
             raise UsageError("the recorder has not caught up with the journal; try again when a controller is running")
         before = time.time() - grace
-        blobs = sweep_blobs(api.store, kept_at(settings), before, dry_run=dry_run)
+        blobs = sweep_blobs(api.store, kept_at(settings), before, dry_run=dry_run, patience=5)
         runs = sweep_offline_runs(api.store, settings.dir / "besom-runs", before, dry_run=dry_run)
     would = "would delete" if dry_run else "deleted"
     click.echo(f"{would} {_counted(blobs.count, 'file')}, {size(blobs.bytes)}")

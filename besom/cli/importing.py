@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from besom.tracking.wandb_files.importing import Imported
+    from besom.tracking.wandb_files.sending import Imported
 
 __all__ = ["import_"]
 
@@ -36,13 +36,20 @@ def import_(kind: str, folder: str) -> None:
     failed = False
     try:
         with opened(settings) as api:
-            importer = Importer(Journal(connection), blobs_of(settings), api.ask, settings)
+            importer = Importer(Journal(connection), blobs_of(settings), api.ask, settings, advanced=_show)
             for place, one in enumerate(importer.import_all(paths), 1):
+                _show("", 0, 0)
                 click.echo(f"[{place}/{len(paths)}] {_line(one)}")
                 failed = failed or one.outcome in ("damaged", "taken")
     finally:
         connection.close()
     sys.exit(1 if failed else 0)
+
+
+def _show(run: str, done: int, of: int) -> None:
+    """How far a long file is, on a terminal, in a line that goes away again."""
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{run}: {100 * done // of} %" if of else "\r\x1b[K", nl=False, err=True)
 
 
 def _line(one: Imported) -> str:

@@ -103,8 +103,9 @@ class StandIn(ModuleType):
             return getattr(importlib.import_module(home[0]), home[1])
         if self.__name__ in ("wandb", "wandb.data_types") and not name.startswith("_"):
             return _public(name)
-        if whole == "wandb.__all__":
-            return sorted(name for name in _known() if not name.startswith("_"))
+        if name == "__all__":
+            names = _known() if self.__name__ == "wandb" else MODULES[self.__name__]
+            return sorted(name for name in names if not name.startswith("_"))
         raise AttributeError(f"besom stands in for {self.__name__} and has no {name!r} in it")
 
     def __dir__(self) -> list[str]:

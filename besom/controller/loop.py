@@ -99,12 +99,8 @@ class Controller:
         self.watches = Watches()
         self.slots = Slots(self.ledger, Turns(connection))
         place = kept_at(settings, reserve=RESERVE_BYTES)
-        try:
-            place.claim(store.id)
-        except (BesomError, OSError) as error:
-            log.warning("%s; media and artifacts have no place until that is mended", error)
         self._parcels = Parcels(_reading(connection))
-        self.receiver = Receiver(self._parcels, place)
+        self.receiver = Receiver(self._parcels, place, store.id)
         told = {"host": socket.gethostname(), "pid": os.getpid(), "store": store.url, "store_id": store.id}
         self._lead = Lead(connection, settings.controller_lease_seconds, {**told, **published(place), **(info or {})})
         self._reader = Journal(_reading(connection))

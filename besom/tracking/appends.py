@@ -10,24 +10,30 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
+import numpy as np
 from sqlalchemy import Connection, delete, func, select
 
 from besom.tracking.history import LEVELS
 from besom.tracking.packing import shorten_steps
 from besom.tracking.parts import read_pieces
 from besom.tracking.points import (
+    BUCKET_BYTES,
+    OVERVIEW_POINTS,
     Array,
     Points,
     buckets,
-    extend_overview,
+    join,
+    next_buckets,
     open_pieces,
     pack_buckets,
     pack_piece,
+    shrunk,
     to_piece,
     unpack_buckets,
 )
-from besom.tracking.rows import Row, Values, add_rows, among, fetch, pieces_of, save
+from besom.tracking.rows import Values, add_rows, among, fetch, pieces_of
 from besom.tracking.schema import chunks, levels, overview, series, tail
 
 __all__ = ["CHUNK_POINTS", "Appender", "Column"]
@@ -36,6 +42,8 @@ CHUNK_POINTS = 1000
 _TAIL_PIECES = 32
 _WORTH_OVERVIEW = 2 * CHUNK_POINTS
 """Points up to which a series goes without: an overview takes as many bytes as they do."""
+_VIEW_ROWS = 8
+"""Rows that an overview may have before they are put together: few to read, and seldom written again."""
 _WORTH_PACKING = 100
 """Points from which on a chunk is smaller when it is packed."""
 _SERIES_KEPT = 100_000
@@ -43,8 +51,17 @@ _SERIES_KEPT = 100_000
 Column = tuple[str, bytes, bytes]
 """Kind, steps and values of one key, as blobs."""
 _Attempt = tuple[str, int]
-_View = tuple[int, Array | None]
-"""How many points an overview covers, and its buckets."""
+
+
+class _View(NamedTuple):
+    """What there is of an overview."""
+
+    covered: int
+    known: int
+    """Its buckets."""
+    rows: int
+    earlier: Points | None
+    """Of a new one, the points that are in chunks."""
 
 
 @dataclass(slots=True)
@@ -142,13 +159,13 @@ class _Sealing:
     def __init__(self, conn: Connection, due: list[_Open]) -> None:
         self._conn, self._due, self._ids = conn, due, [one.id for one in due]
         self._rows: dict[str, list[Values]] = defaultdict(list)
-        self._overviews: list[Row] = []
+        self._regrown: dict[int, tuple[int, Array]] = {}
         self._gone: list[int] = []
 
     def run(self, *, final: bool) -> None:
         pieces = read_pieces(self._conn, tail, self._ids)
         ripe = [one for one in self._due if final or one.tail >= CHUNK_POINTS]
-        views = self._views_of([one for one in ripe if one.count > _WORTH_OVERVIEW])
+        views = self._views_of([one.id for one in ripe if one.count > _WORTH_OVERVIEW])
         for one in self._due:
             own = pieces.get(one.id)
             if not own:
@@ -157,25 +174,24 @@ class _Sealing:
             self._gone.append(one.id)
             if final or one.tail >= CHUNK_POINTS:
                 self._seal(one, start, points)
-                if one.id in views:
-                    self._extend(one, start, points, views[one.id])
+                if one.id in views and (final or one.count > views[one.id].covered):
+                    self._extend(one, start, points, views[one.id], final=final)
             else:
                 self._rows["tail"].append((one.id, *astuple(to_piece(start, points))))
                 one.pieces = 1
         self._write()
 
-    def _views_of(self, long: list[_Open]) -> dict[int, _View]:
-        """The overviews of long series; a new one begins with the chunks that are there."""
-        ids = [one.id for one in long]
-        query = select(overview.c.series, overview.c["count"], overview.c.blob)
-        held = fetch(self._conn, query.where(among(self._conn, overview.c.series, ids))) if ids else []
-        views: dict[int, _View] = {number: (count, unpack_buckets(blob)) for number, count, blob in held}
-        earlier = read_pieces(self._conn, chunks, [number for number in ids if number not in views])
-        for number in ids:
-            if number not in views:
-                points = open_pieces(earlier.get(number, []))
-                views[number] = (len(points), extend_overview(None, 0, points) if len(points) else None)
-        return views
+    def _views_of(self, ids: list[int]) -> dict[int, _View]:
+        """What there is of these series' overviews; a new one begins with the chunks that are there."""
+        if not ids:
+            return {}
+        end, size = func.max(overview.c.position + overview.c["count"]), func.sum(func.length(overview.c.blob))
+        query = select(overview.c.series, end, size, func.count()).group_by(overview.c.series)
+        held = fetch(self._conn, query.where(among(self._conn, overview.c.series, ids)))
+        views = {number: _View(end, int(size) // BUCKET_BYTES, rows, None) for number, end, size, rows in held}
+        new = [number for number in ids if number not in views]
+        earlier = read_pieces(self._conn, chunks, new)
+        return views | {number: _View(0, 0, 0, open_pieces(earlier.get(number, []))) for number in new}
 
     def _seal(self, one: _Open, start: int, points: Points) -> None:
         """Make chunks of at least 1000 points each, where there are so many."""
@@ -185,11 +201,26 @@ class _Sealing:
             self._chunk(one.id, start + at, part)
         one.tail = one.pieces = 0
 
-    def _extend(self, one: _Open, start: int, points: Points, view: _View) -> None:
-        covered, old = view
-        grown = extend_overview(old, covered, points[max(0, covered - start) :]) if one.count > covered else old
-        if grown is not None:
-            self._overviews.append({"series": one.id, "count": one.count, "blob": pack_buckets(grown)})
+    def _extend(self, one: _Open, start: int, points: Points, view: _View, *, final: bool) -> None:
+        """Add a row to the overview, or put all of it into one when it has become too many rows or buckets."""
+        if view.earlier is not None and len(view.earlier):
+            points, start = join([view.earlier, points]), 0
+        added = next_buckets(view.known, view.covered, points[max(0, view.covered - start) :])
+        if not final and view.known + len(added) <= OVERVIEW_POINTS and view.rows < _VIEW_ROWS:
+            self._rows["overview"].append((one.id, view.covered, one.count - view.covered, pack_buckets(added)))
+        else:
+            self._regrown[one.id] = (one.count, added)
+
+    def _regrow(self) -> None:
+        """Write overviews anew, each as one row."""
+        query = select(overview.c.series, overview.c.blob).where(among(self._conn, overview.c.series, self._regrown))
+        old: dict[int, list[Array]] = defaultdict(list)
+        for number, blob in fetch(self._conn, query.order_by(overview.c.series, overview.c.position)):
+            old[number].append(unpack_buckets(blob))
+        self._conn.execute(delete(overview).where(among(self._conn, overview.c.series, list(old))))
+        for number, (count, added) in self._regrown.items():
+            blob = pack_buckets(shrunk(np.concatenate([*old[number], added])))
+            self._rows["overview"].append((number, 0, count, blob))
 
     def _chunk(self, series_id: int, start: int, points: Points) -> None:
         steps = points.steps
@@ -205,9 +236,10 @@ class _Sealing:
     def _write(self) -> None:
         if self._gone:
             self._conn.execute(delete(tail).where(among(self._conn, tail.c.series, self._gone)))
-        for table in (tail, chunks, levels):
+        if self._regrown:
+            self._regrow()
+        for table in (tail, chunks, levels, overview):
             add_rows(self._conn, table, self._rows[table.name])
-        save(self._conn, overview, self._overviews)
 
 
 def _count(conn: Connection, found: dict[int, _Open]) -> None:

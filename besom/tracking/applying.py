@@ -338,17 +338,25 @@ class Applying:
 
     def _run_ended(self, event: RunEnded) -> None:
         row = self._outside(event.run)
-        if row is None or row["state"] not in _OPEN:
+        if row is None or (row["state"] not in _OPEN and not self._adds_to_end(row, event)):
             return
         closing = new_closing(event, self._at, self._now)
+        if row["state"] == "failed":  # a rank of the same run that ended before
+            closing = {**closing, "state": "failed", "error": row["error"], "exit_code": row["exit_code"]}
         earlier = self._memory.open_closings(self._conn).get(event.run)
         if earlier is not None:  # another rank of the same run
             sent = json.loads(closing["writers"])
             for writer, count in json.loads(earlier["writers"]).items():
                 sent[writer] = max(count, sent.get(writer, 0))
             worse = earlier if earlier["state"] == "failed" else closing
-            closing = {**worse, "writers": json.dumps(sent), "since": earlier["since"], "ended": earlier["ended"]}
+            last = max(earlier["ended"], self._at)
+            closing = {**worse, "writers": json.dumps(sent), "since": earlier["since"], "ended": last}
         self._end(closing)
+
+    def _adds_to_end(self, row: Row, event: RunEnded) -> bool:
+        """Whether another rank of a run that has ended went on for longer, or failed in the same millisecond."""
+        failed_too = event.exit_code != 0 and row["state"] == "finished"
+        return bool(self._at > row["ended"] or (self._at == row["ended"] and failed_too))
 
     def _run_beat(self, event: RunBeat) -> None:
         row = self._outside(event.run)

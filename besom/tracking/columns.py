@@ -12,7 +12,7 @@ from struct import pack
 from typing import Any, Final
 
 from besom.messages import BatchBody
-from besom.tracking.values import size_of
+from besom.tracking.values import packable, size_of
 
 __all__ = ["BATCH_BYTES", "BATCH_ROWS", "bodies_of", "encode_column"]
 
@@ -54,7 +54,7 @@ def bodies_of(
     for start in range(0, len(console), BATCH_ROWS):
         yield BatchBody(console=list(console[start : start + BATCH_ROWS]))
     if columns or summary or config:
-        yield BatchBody(history=columns, summary=summary, config=config)
+        yield BatchBody(history=columns, summary=packable(summary), config=packable(config))
 
 
 def _encoded(steps: Sequence[int], rows: Sequence[_Row]) -> Iterator[tuple[str, _Encoded]]:
@@ -104,19 +104,9 @@ def encode_column(steps: Sequence[int], values: Sequence[Any]) -> _Encoded:
         return "q", packed_steps, pack(f"<{len(values)}q", *values)
     if kinds == {float} or (kinds == {int, float} and all(map(_is_exact, values))):
         return "d", packed_steps, pack(f"<{len(values)}d", *values)
-    return "j", packed_steps, [_msgpack_safe(value) for value in values]
+    return "j", packed_steps, [packable(value) for value in values]
 
 
 def _is_exact(value: float) -> bool:
     """Whether it is kept exactly as a double."""
     return type(value) is float or abs(value) <= _EXACT_INT
-
-
-def _msgpack_safe(value: Any) -> Any:
-    if type(value) is int and not -_INT64 <= value < 2 * _INT64:
-        return float(value)  # msgpack, like JSON in most readers, ends at 64 bits
-    if isinstance(value, list):
-        return [_msgpack_safe(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _msgpack_safe(item) for name, item in value.items()}
-    return value

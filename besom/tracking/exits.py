@@ -6,10 +6,11 @@ import atexit
 import functools
 import os
 import sys
+import traceback
 from typing import Any, NoReturn
 
 from besom.tracking.active import forget, runs_in_process
-from besom.tracking.run import Run
+from besom.tracking.run import Run, last_lines
 from besom.tracking.surroundings import in_notebook
 
 __all__ = ["finish_at_exit"]
@@ -24,12 +25,29 @@ def finish_at_exit() -> None:
     _at_exit[:] = [os.getpid()]
     exits = _watch_exit()
 
-    @atexit.register
     def finish_all() -> None:
-        uncaught = getattr(sys, "last_value", None) if not in_notebook() else None
-        exit_code, error = (1, repr(uncaught)) if uncaught is not None else _exit_of(exits[-1] if exits else None)
+        exit_code, error = _end_of_process(exits)
         for run in runs_in_process():
             run.finish(exit_code, error=error)
+
+    atexit.register(finish_all)
+    if "multiprocessing.util" in sys.modules:
+        from multiprocessing import parent_process, util
+
+        if parent_process() is not None:  # such a child may end without atexit
+            util.Finalize(None, finish_all, exitpriority=10)
+
+
+def _end_of_process(exits: list[Any]) -> tuple[int, str]:
+    """Exit code and error text, by what was raised and what `sys.exit` was called with."""
+    uncaught = sys.exc_info()[1]  # in a child of multiprocessing, which ends while it is raised
+    if uncaught is None and not in_notebook():
+        uncaught = getattr(sys, "last_value", None)
+    if isinstance(uncaught, SystemExit):
+        return _exit_of(uncaught.code)
+    if uncaught is not None:
+        return 1, last_lines("".join(traceback.format_exception(uncaught)))
+    return _exit_of(exits[-1] if exits else None)
 
 
 def _watch_exit() -> list[Any]:

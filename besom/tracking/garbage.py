@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,8 @@ from besom.tracking.points import packed_objects
 from besom.tracking.store import Store
 from besom.tracking.syncing import SYNCED
 
-__all__ = ["MIN_GRACE_SECONDS", "Swept", "references", "sweep_blobs", "sweep_offline_runs"]
+__all__ = ["Swept", "references", "sweep_blobs", "sweep_offline_runs"]
 
-MIN_GRACE_SECONDS: Final = 3600.0
 _SHA256: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _CONTAINER: Final = ".json"
 """Files that may name others: tables with media in their cells, boxes, manifests of artifacts."""
@@ -42,14 +42,24 @@ class Swept:
     bytes: int
 
 
-def sweep_blobs(store: Store, place: Keeping, before: float, *, dry_run: bool) -> Swept:
+def sweep_blobs(store: Store, place: Keeping, before: float, *, dry_run: bool, patience: float = 0.0) -> Swept:
     """Delete the blobs that the store does not refer to and that are older than `before`, seconds since the epoch.
+
+    Args:
+        store: What refers to blobs.
+        place: Where they are.
+        before: What is younger is spared.
+        dry_run: Only count.
+        patience: Seconds to wait for a controller, just started, to say that the place is its store's.
 
     Raises:
         UsageError: other stores refer to blobs of this place too, or none has said that it does.
         Unreachable: a table or a manifest cannot be read, so that nobody knows what it refers to.
     """
-    users = place.claimed_by()
+    users, deadline = place.claimed_by(), time.monotonic() + patience
+    while not users and time.monotonic() < deadline:
+        time.sleep(0.05)
+        users = place.claimed_by()
     if users != {store.id}:
         raise UsageError(
             f"blobs at {place.shown} are used by {_named(users, store.id)}; to be swept a place must belong to one "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgpack
 
@@ -17,8 +18,10 @@ from besom.tracking.resuming import Earlier
 from besom.tracking.trial import Trial
 from besom.tracking.values import utf8
 
-__all__ = ["Identified", "Mode", "RunIdentity"]
+__all__ = ["RUN_ID", "Identified", "Mode", "RunIdentity"]
 
+RUN_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+"""What a run's id may be."""
 Mode = Literal["online", "offline", "disabled"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,6 +13,7 @@ from besom.settings import read_settings
 from besom.tracking.active import active_run, make_active
 from besom.tracking.exits import finish_at_exit
 from besom.tracking.given_config import as_mapping, chosen, from_files
+from besom.tracking.identity import RUN_ID
 from besom.tracking.new_run import disabled_run, offline_run, own_run, trial_run
 from besom.tracking.run import Run
 from besom.tracking.saving import program_file
@@ -27,8 +27,6 @@ log = logging.getLogger("besom")
 
 Reinit = Literal["default", "return_previous", "finish_previous", "create_new"]
 Resume = Literal["allow", "must", "never", "auto"]
-
-_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
 def init(
@@ -127,7 +125,7 @@ def init(
 
 
 def _check_id(run_id: str | None) -> None:
-    if run_id is not None and not (isinstance(run_id, str) and _ID.fullmatch(run_id)):
+    if run_id is not None and not (isinstance(run_id, str) and RUN_ID.fullmatch(run_id)):
         raise UsageError(f"id={run_id!r} cannot be a run's id; write letters, digits, '_', '-' or '.', at most 128")
 
 

@@ -37,6 +37,7 @@ from besom.tracking.settings import RunSettings
 from besom.tracking.spool import WriterName, send_leftovers
 from besom.tracking.surroundings import describe
 from besom.tracking.trial import Trial
+from besom.tracking.values import packable
 from besom.tracking.writer import Writer
 
 __all__ = ["disabled_run", "new_id", "offline_run", "own_run", "trial_run"]
@@ -223,7 +224,8 @@ def _body(identity: RunIdentity, config: RunConfig, asked: RunSettings, *, of_tr
         "project": identity.project, "entity": identity.entity, "name": identity.name, "group": identity.group,
         "job_type": identity.job_type, "tags": list(identity.tags), "notes": identity.notes,
         "unsaid": [name for name in ("name", "group") if of_trial and not getattr(asked, f"run_{name}")],
-        "config": config.as_dict(), "program": Path(sys.argv[0]).name if sys.argv else "", "host": socket.gethostname(),
+        "config": packable(config.as_dict()), "program": Path(sys.argv[0]).name if sys.argv else "",
+        "host": socket.gethostname(),
         **describe(asked, of_trial=of_trial),
     }  # fmt: skip
     return bytes(msgpack.packb(told))

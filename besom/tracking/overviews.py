@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from besom.tracking.packing import Array, expand_many, places_within
 from besom.tracking.parts import Part, find_parts, piece_rows
-from besom.tracking.points import COLUMNS, Piece, buckets_at, merge, numbers_of, open_pieces, unpack_buckets
+from besom.tracking.points import BUCKET_BYTES, Piece, buckets_at, merge, numbers_of, open_pieces, unpack_buckets
 from besom.tracking.rows import Values, among, fetch, pieces_of
 from besom.tracking.schema import chunks, overview, tail
 
@@ -36,8 +36,10 @@ def overviews(conn: Connection, runs: Collection[str], key: str, points: int = 2
     """
     parts = sorted(find_parts(conn, runs, [key]), key=lambda part: part.run)  # stable: earlier attempts stay first
     ids = [part.id for part in parts]
-    query = select(overview.c.series, overview.c["count"], overview.c.blob).where(among(conn, overview.c.series, ids))
-    views = {number: (count, blob) for number, count, blob in fetch(conn, query)}
+    query = select(overview).where(among(conn, overview.c.series, ids))
+    views: dict[int, tuple[int, bytes]] = {}
+    for number, position, count, blob in fetch(conn, query.order_by(overview.c.series, overview.c.position)):
+        views[number] = (position + count, views[number][1] + blob if position else blob)
     rows = piece_rows(conn, tail, ids)
     if short := [number for number in ids if number not in views]:
         rows = sorted(rows + piece_rows(conn, chunks, short), key=itemgetter(0, 1))
@@ -55,7 +57,7 @@ def _curves(
     """The curves of whole runs."""
     own = [views.get(part.id, (0, b"")) for part in parts]
     covered = np.array([count for count, _ in own])
-    sizes = np.array([len(blob) for _, blob in own]) // (8 * len(COLUMNS))
+    sizes = np.array([len(blob) for _, blob in own]) // BUCKET_BYTES
     width = np.where(sizes > 0, np.rint(covered / np.maximum(1, sizes)), 0).astype(np.int64)
     hidden = np.array([_NEVER if part.hidden_from is None else part.hidden_from for part in parts])
     curve, owner = unpack_buckets(b"".join([blob for _, blob in own])), np.repeat(np.arange(len(parts)), sizes)

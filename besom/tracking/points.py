@@ -10,6 +10,7 @@ Knows nothing of tables.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import numpy as np
 from besom.tracking.packing import Array, expand_many, expand_steps, pack_numbers, shorten_steps, unpack_numbers
 
 __all__ = [
+    "BUCKET_BYTES",
     "COLUMNS",
     "OVERVIEW_POINTS",
     "Array",
@@ -29,21 +31,23 @@ __all__ = [
     "buckets",
     "buckets_at",
     "encode",
-    "extend_overview",
     "join",
     "merge",
+    "next_buckets",
     "numbers_of",
     "open_pieces",
     "pack_buckets",
     "pack_piece",
     "packed_objects",
     "regroup",
+    "shrunk",
     "to_piece",
     "unpack_buckets",
 ]
 
 COLUMNS = ("step", "min", "max", "mean", "last", "count")
 """Last step of the bucket, then its values; count is that of the finite ones."""
+BUCKET_BYTES = 8 * len(COLUMNS)
 OVERVIEW_POINTS = 400
 """Buckets that an overview has at most, and half of which it has at least."""
 
@@ -193,7 +197,7 @@ def _objects(values: Sequence[Any]) -> Array:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**1023
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def buckets(steps: Array, values: Array, width: int) -> Array:
@@ -254,15 +258,17 @@ def regroup(parts: Array, points: int) -> Array:
     return parts if count <= points else merge(parts, np.arange(points) * count // points)
 
 
-def extend_overview(old: Array | None, covered: int, fresh: Points) -> Array:
-    """The overview of `covered` points and those of `fresh`; 200 to 400 buckets once there are 400 points."""
-    known = 0 if old is None else len(old)
+def next_buckets(known: int, covered: int, fresh: Points) -> Array:
+    """What `fresh` adds to an overview whose `known` buckets cover `covered` points: buckets of the same width."""
     width = max(1, round(covered / known)) if known else -(-len(fresh) // OVERVIEW_POINTS)
-    added = buckets(fresh.steps, fresh.numbers(), width)
-    whole = added if old is None else np.concatenate((old, added))
-    while len(whole) > OVERVIEW_POINTS:
-        whole = merge(whole, np.arange(0, len(whole), 2))
-    return whole
+    return buckets(fresh.steps, fresh.numbers(), width)
+
+
+def shrunk(view: Array) -> Array:
+    """An overview of at most 400 buckets: as often as need be, two become one."""
+    while len(view) > OVERVIEW_POINTS:
+        view = merge(view, np.arange(0, len(view), 2))
+    return view
 
 
 def pack_buckets(parts: Array) -> bytes:

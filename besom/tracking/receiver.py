@@ -18,12 +18,14 @@ from besom.broker.parcels import ASK, Parcels, Piece
 from besom.errors import BesomError, BlobRefused, Fenced
 from besom.failpoint import failpoint
 from besom.tracking.blobs.over_redis import REDIS_LIMIT
-from besom.tracking.blobs.place import Place, is_name
+from besom.tracking.blobs.place import Keeping, is_name
 
 __all__ = ["Receiver"]
 
 log = logging.getLogger("besom")
 
+_CLAIM_SECONDS: Final = 60.0
+"""Between two attempts to reach the place."""
 _IDLE_SECONDS: Final = 60.0
 """Half a parcel whose sender is silent for so long is thrown away."""
 _OPEN_LIMIT: Final = 256
@@ -46,13 +48,18 @@ class Receiver:
     Args:
         parcels: On a connection of its own: it waits there.
         place: Where blobs are kept.
+        store: Id of the store that refers to them.
         clock: Seconds, monotonic.
     """
 
-    def __init__(self, parcels: Parcels, place: Place, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, parcels: Parcels, place: Keeping, store: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._parcels = parcels
         self._place = place
+        self._store = store
         self._clock = clock
+        self._claim_at = 0.0
         self._open: dict[str, _Open] = {}
 
     def run(self, stop: threading.Event, epoch_of: Callable[[], int]) -> None:
@@ -64,6 +71,7 @@ class Receiver:
                 stop.wait(0.2)
                 continue
             try:
+                self.claim()
                 self.step(epoch, block_ms=500)
             except Fenced:
                 stop.wait(0.2)
@@ -74,6 +82,17 @@ class Receiver:
                 log.exception("receiver: pieces could not be taken; trying again")
                 stop.wait(1.0)
         self.close()
+
+    def claim(self) -> None:
+        """Say at the place whose blobs these are; object storage that is away must not hold the controller up."""
+        if self._clock() < self._claim_at:
+            return
+        try:
+            self._place.claim(self._store)
+            self._claim_at = float("inf")
+        except (BesomError, OSError) as error:
+            self._claim_at = self._clock() + _CLAIM_SECONDS
+            log.warning("%s; media and artifacts have no place until that is mended", error)
 
     def step(self, epoch: int, block_ms: int | None = None) -> int:
         """Take what is there; how many pieces."""

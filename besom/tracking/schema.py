@@ -38,7 +38,7 @@ __all__ = [
     "writers",
 ]
 
-HEAD = "0006"
+HEAD = "0007"
 """Revision of these tables; revisions sort as text, so that a newer one is recognised."""
 VERSION_TABLE = "besom_version"
 """Where alembic keeps the revision; a name of our own, since a PostgreSQL database may be shared."""
@@ -213,8 +213,8 @@ levels = Table(
     "levels", metadata, _series_key(), _whole("level", key=True), _whole("position", key=True), _blob("blob")
 )
 
-# Covers the first `count` points of the series, all that are in chunks; short series have none.
-overview = Table("overview", metadata, _series_key(), _whole("count"), _blob("blob"))
+# Buckets of `count` points from `position` on; all points that are in chunks are covered, short series have none.
+overview = Table("overview", metadata, _series_key(), _whole("position", key=True), _whole("count"), _blob("blob"))
 
 last = Table(
     "last",

@@ -12,7 +12,18 @@ from typing import Any, Final
 
 from besom.errors import TooLarge, UsageError
 
-__all__ = ["DEPTH_LIMIT", "KEYS_LIMIT", "KEY_LIMIT", "VALUE_LIMIT", "logged", "plain", "size_of", "strict", "utf8"]
+__all__ = [
+    "DEPTH_LIMIT",
+    "KEYS_LIMIT",
+    "KEY_LIMIT",
+    "VALUE_LIMIT",
+    "logged",
+    "packable",
+    "plain",
+    "size_of",
+    "strict",
+    "utf8",
+]
 
 KEY_LIMIT: Final = 256
 """Characters in a metric's name."""
@@ -152,6 +163,20 @@ def _count(array: Any) -> int:
         return int(array.numel())
     size = getattr(array, "size", 0)
     return 0 if callable(size) else int(size)
+
+
+def packable(value: Any) -> Any:
+    """The plain value with floats for integers beyond 64 bits, where msgpack ends, as JSON does in most readers."""
+    if type(value) is int and not -(2**63) <= value < 2**64:
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    if isinstance(value, list):
+        return [packable(item) for item in value]
+    if isinstance(value, dict):
+        return {name: packable(item) for name, item in value.items()}
+    return value
 
 
 def strict(value: Any) -> Any:

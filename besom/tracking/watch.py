@@ -83,22 +83,24 @@ class Watch:
 
     def remove(self, models: Any = None) -> None:
         """Stop watching a model or several; without one, all. One that is not watched is warned about."""
-        if models is None:
-            gone = self._models
-        else:
-            wanted = models if isinstance(models, list | tuple) else [models]
-            gone = [entry for entry in self._models if any(entry[0]() is model for model in wanted)]
-            for model in wanted:
-                if not any(entry[0]() is model for entry in gone):
-                    log.warning("unwatch: this %s is not watched", type(model).__name__)
-        self._models = [entry for entry in self._models if entry not in gone]
-        for _, handles in gone:
+        wanted = models if isinstance(models, list | tuple) else [models]
+        kept, found = [], set()
+        for watched, handles in self._models:
+            model = watched()
+            if models is not None and not any(model is one for one in wanted):
+                kept.append((watched, handles))
+                continue
+            found.add(id(model))
             for handle in handles:
                 handle.remove()
+        self._models = kept
+        for model in wanted if models is not None else ():
+            if id(model) not in found:
+                log.warning("unwatch: this %s is not watched", type(model).__name__)
 
     # ---- hooks
 
-    def _parameter_hook(self, model: Any, prefix: str, log_freq: float) -> Iterator[Any]:
+    def _parameter_hook(self, model: Any, prefix: str, log_freq: float) -> list[Any]:
         due = _every(log_freq)
 
         def after_forward(module: Any, _: Any) -> None:
@@ -106,12 +108,15 @@ class Watch:
                 for name, parameter in module.named_parameters():
                     self._take(f"parameters/{prefix}{name}", parameter)
 
-        yield from self._hooked(model, after_forward)
+        return self._hooked(model, after_forward)
 
-    def _gradient_hooks(self, model: Any, prefix: str, log_freq: float) -> Iterator[Any]:
+    def _gradient_hooks(self, model: Any, prefix: str, log_freq: float) -> list[Any]:
+        handles: list[Any] = []
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                yield parameter.register_hook(self._gradient_hook(f"gradients/{prefix}{name}", log_freq))
+                with self._harmless():  # one that is lazy has no size yet
+                    handles.append(parameter.register_hook(self._gradient_hook(f"gradients/{prefix}{name}", log_freq)))
+        return handles
 
     def _gradient_hook(self, key: str, log_freq: float) -> Callable[[Any], None]:
         due = _every(log_freq)
@@ -136,15 +141,15 @@ class Watch:
         handles += self._hooked(model, after_forward)
         return handles
 
-    def _hooked(self, module: Any, act: Callable[[Any, Any], None]) -> Iterator[Any]:
+    def _hooked(self, module: Any, act: Callable[[Any, Any], None]) -> list[Any]:
         def acting(module: Any, output: Any) -> None:
             with self._harmless():
                 act(module, output)
 
-        try:
-            yield module.register_forward_hook(_ForwardHook(_not_compiled(acting)))
-        except RuntimeError as error:  # a ScriptModule takes none
-            log.warning("watch: a %s takes no hooks, and is left out: %s", type(module).__name__, error)
+        handles: list[Any] = []
+        with self._harmless():  # a ScriptModule takes none
+            handles.append(module.register_forward_hook(_ForwardHook(_not_compiled(acting))))
+        return handles
 
     def _take(self, key: str, tensor: Any) -> None:
         with self._harmless():

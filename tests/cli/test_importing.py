@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,11 @@ def here(fake: Connection, told: Store, monkeypatch: pytest.MonkeyPatch) -> Conn
     return fake
 
 
-def test_a_folder(besom: Besom, here: Connection) -> None:
+def test_a_folder(besom: Besom, here: Connection, tmp_path: Path) -> None:
     """A line for each run, in the order they began, with how many there are."""
-    os.utime(next(SAMPLES.rglob("*killed.wandb")), (1, 1))
-    code, out, _ = besom("import", "wandb", str(SAMPLES))
+    folder = shutil.copytree(SAMPLES, tmp_path / "wandb")
+    os.utime(next(folder.rglob("*killed.wandb")), (1, 1))
+    code, out, _ = besom("import", "wandb", str(folder))
     assert code == 0
     lines = out.splitlines()
     assert [line.partition(": ")[0] for line in lines] == [
@@ -33,11 +35,20 @@ def test_a_folder(besom: Besom, here: Connection) -> None:
     assert lines[2] == "[3/3] sample-failed: imported, 20 rows, 0 files"
 
 
+def test_progress(besom: Besom, here: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal a long file says how far it is, in a line that is wiped."""
+    write(tmp_path / "w", [run(), *(row(step, t="x" * 1000) for step in range(100)), ended()])
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    _, _, err = besom("import", "wandb", str(tmp_path))
+    assert "r: 4" in err.replace("\r\x1b[K", "\n")
+    assert err.endswith("\r\x1b[K")
+
+
 def test_nothing_there(besom: Besom, here: Connection, tmp_path: Path) -> None:
     """One error that names the folder."""
     answer = besom("import", "wandb", str(tmp_path))
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith(f"besom: no .wandb file '{tmp_path}'")
+    assert answer.err.startswith(f"besom: no .wandb file in {tmp_path} or below; write")
 
 
 def test_a_file_that_cannot_be_read(besom: Besom, here: Connection, tmp_path: Path) -> None:

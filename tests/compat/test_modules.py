@@ -78,6 +78,9 @@ def test_integrations_are_besoms_own(wandb: Any) -> None:
 
     assert wandb.integration.keras.WandbMetricsLogger is wandb.keras.WandbMetricsLogger is keras.MetricsLogger
     assert wandb.integration.lightgbm.wandb_callback is wandb.lightgbm.wandb_callback is lightgbm.callback
+    names: dict[str, object] = {}
+    exec("from wandb.sklearn import *", names)
+    assert names.keys() - {"__builtins__"} == set(sklearn.__all__)
     for name in sklearn.__all__:
         assert getattr(wandb.sklearn, name) is getattr(wandb.integration.sklearn, name) is getattr(sklearn, name)
     assert "wandb.integration.xgboost" in MODULES  # it imports xgboost when it is looked into

@@ -39,7 +39,7 @@ def record_samples(target: Path, place: Path) -> dict[str, Path]:
         subprocess.run(command, cwd=folder, env=environment, check=False)
         (file,) = folder.glob("wandb/offline-run-*/*.wandb")
         _settle(file)
-        copy = target / "wandb" / f"offline-run-20260101_000000-sample-{kind}"
+        copy = target / f"offline-run-20260101_000000-sample-{kind}"
         copy.mkdir(parents=True)
         found[kind] = Path(shutil.copy(file, copy))
         for name in _NEEDED:

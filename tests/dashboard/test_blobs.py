@@ -94,6 +94,16 @@ def test_too_large_is_refused_before_it_is_sent(served: Served) -> None:
     assert served.files == []
 
 
+@pytest.mark.parametrize("content", [b"abd", b"", b"abcd"])
+def test_what_is_not_its_name_is_refused(served: Served, content: bytes) -> None:
+    """The server hashes what comes, whatever the sender believes; nothing of it stays."""
+    name = hashlib.sha256(b"abc").hexdigest()
+    headers = {"Authorization": f"Bearer {served.server.token}"}
+    status, told = served.ask("PUT", f"/blobs/{name}", headers, content)
+    assert (status, told) == (422, f"what came as blob {name} has sha256 {hashlib.sha256(content).hexdigest()}")
+    assert served.files == []
+
+
 def test_a_sender_that_breaks_off(served: Served) -> None:
     """Half a file leaves nothing, and the next sender finds a server that works."""
     host, _, port = served.server.address.removeprefix("http://").rpartition(":")

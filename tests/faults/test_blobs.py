@@ -58,6 +58,24 @@ def _nothing_waits(house: House) -> bool:
     return not [path for path in (house.folder / "elsewhere").rglob("*") if path.is_file() and path.name != "lock"]
 
 
+def test_on_the_controllers_machine(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a home of its own, but on the same disk: its files go into the controller's folder, and come from there."""
+    monkeypatch.undo()
+    for name in ("BESOM_REDIS_URL", "BESOM_STORE"):
+        monkeypatch.setenv(name, house.processes.environment[name])
+    monkeypatch.setenv("BESOM_HOME", str(tmp_path / "elsewhere"))
+    house.controller()
+    with besom.init(project="p", entity="e") as run:
+        _log(house)
+        run.log_artifact(__file__, "script", "code")
+    assert _arrived(house, run.id)
+    assert _nothing_waits(house)
+    api = besom.Api()
+    folder = Path(api.artifact("e/p/script:latest").download(tmp_path / "out"))
+    assert (folder / "test_blobs.py").read_bytes() == Path(__file__).read_bytes()
+    api.close()
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_media_and_artifacts_travel(house: House, way: str, tmp_path: Path) -> None:
     """A run with nothing but Redis: its picture and its artifact rest with the controller; the way back is HTTP."""
@@ -106,12 +124,13 @@ def test_redis_is_away_while_media_are_logged(house: House, way: str) -> None:
             _log(house, seed)
         house.redis.start()
     assert _arrived(house, run.id)
-    assert len([path for path in (house.folder / "home" / "blobs").rglob("*") if path.is_file()]) == 3
+    assert len(list((house.folder / "home" / "blobs").glob("??/*"))) == 3
     assert _nothing_waits(house)
 
 
-def test_a_process_dies_with_its_media(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """kill -9 of a run while no controller is there: the next run on its machine sends what it left."""
+@pytest.mark.parametrize("sender", ["run", "sync"])
+def test_a_process_dies_with_its_media(house: House, sender: str) -> None:
+    """kill -9 of a run with no controller there: the next run on its machine sends what it left, or `besom sync`."""
     child = house.processes.python(
         "-c", "import besom, numpy, os, signal; run = besom.init(project='p', entity='e', id='gone');"
         "run.log({'picture': besom.Image(numpy.arange(30000, dtype=numpy.uint8).reshape(100, 100, 3))});"
@@ -121,7 +140,12 @@ def test_a_process_dies_with_its_media(house: House, monkeypatch: pytest.MonkeyP
     assert child.ends() == -9
     assert not _nothing_waits(house)
     house.controller()
-    with besom.init(project="p", entity="e"):
-        pass
+    if sender == "run":
+        with besom.init(project="p", entity="e"):
+            pass
+    else:
+        elsewhere = {"BESOM_HOME": str(house.folder / "elsewhere")}
+        sync = house.processes.besom("sync", str(house.folder / "elsewhere"), environment=elsewhere)
+        assert sync.ends() == 0, sync.err
     wait_until(lambda: _nothing_waits(house), "the arrival of what was left", 20)
     assert _arrived(house, "gone")

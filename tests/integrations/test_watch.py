@@ -132,6 +132,27 @@ def test_complex_parameters_are_left_out(torch: Any, run: Run, caplog: pytest.Lo
     assert caplog.text.count("cannot be shown") == 1
 
 
+def test_lazy_parameters_are_recorded_once_they_have_values(
+    torch: Any, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before the first pass a lazy layer takes no hook for its gradients; that is said once, and training goes on."""
+    model = torch.nn.Sequential(torch.nn.LazyLinear(4), torch.nn.Linear(4, 1))
+    run.watch(model, log="all", log_freq=1)
+    model(torch.randn(3, 2)).sum().backward()
+    told = [f"gradients/1.{name}" for name in ("bias", "weight")]
+    told += [f"parameters/{layer}.{name}" for layer in (0, 1) for name in ("bias", "weight")]
+    assert sorted(row_of(run)) == told
+    assert caplog.text.count("uninitialized parameter") == 1
+
+
+def test_a_script_module_is_watched_as_far_as_it_goes(torch: Any, run: Run) -> None:
+    """It takes no forward hook; its gradients are recorded."""
+    model = torch.jit.script(torch.nn.Linear(3, 2))
+    run.watch(model, log="all", log_freq=1)
+    model(torch.ones(1, 3)).sum().backward()
+    assert sorted(row_of(run)) == ["gradients/bias", "gradients/weight"]
+
+
 def test_watching_imports_nothing_of_torch() -> None:
     """A script that never imports torch never pays for it, though it is installed."""
     code = "import sys, besom, besom.tracking.watch, besom.tracking.run; print('torch' in sys.modules)"

@@ -14,7 +14,7 @@ from besom.tracking.trial import set_trial
 
 from .desk import Desk
 
-ON_EVERY_STORE = ("test_store", "test_recorder", "test_reader", "test_history", "test_overviews")
+ON_EVERY_STORE = ("test_store", "test_recorder", "test_reader", "test_history", "test_overviews", "test_rows")
 """Modules whose tests with a `store` are the contract that SQLite and PostgreSQL both keep."""
 
 

@@ -6,6 +6,7 @@ import argparse
 import contextvars
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -102,6 +103,14 @@ def test_ids_that_cannot_be(bad: Any, wired: Connection) -> None:
 def test_forms_of_config(config: Any, wired: Connection) -> None:
     """A mapping or a Namespace; leading dashes go."""
     assert init(config=config).config.as_dict() == {"a": 1}
+
+
+def test_large_integers_in_a_config(wired: Connection) -> None:
+    """They are recorded as floats, and read here as they were given."""
+    run = init(config={"seed": 10**30, "huge": [10**400]})
+    assert run.config.seed == 10**30
+    (started,) = events(wired, RunStarted)
+    assert started.info()["config"] == {"seed": 1e30, "huge": [math.inf]}
 
 
 @pytest.mark.parametrize("config", [5, "config.yaml", [1], {1: 2}, dict])
@@ -375,7 +384,7 @@ besom.log({"a": 1})
     ("ending", "code", "exit_code", "error"),
     [
         ("", 0, 0, ""),
-        ("raise ValueError('broken')", 1, 1, "ValueError('broken')"),
+        ("raise ValueError('broken')", 1, 1, "ValueError: broken"),
         ("sys.exit(3)", 3, 3, "SystemExit: 3"),
         ("sys.exit()", 0, 0, ""),
         ("sys.exit('no data')", 1, 1, "SystemExit: no data"),
@@ -395,7 +404,8 @@ def test_the_end_of_a_script(
     assert ended.returncode == code
     connection = Connection(redis_server.url)
     (end,) = events(connection, RunEnded)
-    assert (end.run, end.exit_code, end.error) == ("r", exit_code, error)
+    assert (end.run, end.exit_code, end.error.splitlines()[-1:]) == ("r", exit_code, [error] if error else [])
+    assert ("Traceback" in end.error) == ending.startswith("raise")
     assert sum(end.writers.values()) == len(batches(connection)) >= 1
     connection.redis.close()
 

@@ -94,21 +94,28 @@ def test_a_store_of_0001_gets_artifacts(tmp_path: Path) -> None:
 
 
 def test_a_store_of_0005_keeps_its_points(tmp_path: Path) -> None:
-    """Chunks that were not packed are read and added to; buckets of ten points are gone."""
+    """Chunks that were not packed and overviews in one row are read and added to; buckets of ten points are gone."""
     url = f"sqlite:///{tmp_path}/s.db"
-    count = 2500
+    early, count = 3000, 4500
     opened = Store.open(url)
-    play(opened, Recorder(), [batch("r", steps=range(1000), loss=[float(n) for n in range(1000)])])
+    play(opened, Recorder(), [batch("r", steps=range(early), loss=[float(n) for n in range(early)])])
     with opened.begin() as conn:  # as 0005 wrote it
-        plain = {"kind": "d", "steps": struct.pack("<2q", 0, 1), "values": np.arange(1000.0).tobytes()}
-        conn.execute(chunks.update().values(plain))
+        for position in range(0, early, 1000):
+            points = np.arange(position, position + 1000.0)
+            plain = {"kind": "d", "steps": struct.pack("<2q", position, 1), "values": points.tobytes()}
+            conn.execute(chunks.update().where(chunks.c.position == position).values(plain))
         conn.execute(levels.insert().values(series=1, level=10, position=0, blob=b""))
+        conn.execute(text("CREATE TABLE old (series INTEGER PRIMARY KEY, count BIGINT NOT NULL, blob BLOB NOT NULL)"))
+        conn.execute(text("INSERT INTO old SELECT series, count, blob FROM overview"))
+        conn.execute(text("DROP TABLE overview"))
+        conn.execute(text("ALTER TABLE old RENAME TO overview"))
         conn.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))
     opened.close()
     opened = Store.open(url)
-    later = range(1000, count)
+    later = range(early, count)
     play(opened, Recorder(), [batch("r", 2, steps=later, loss=[float(n) for n in later])], first=2)
     with opened.read() as conn:
+        assert differences(conn) == []
         assert conn.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == HEAD
         assert set(conn.scalars(select(levels.c.level))) == set(LEVELS)
         assert read_series(conn, "r", "loss").values.tolist() == [float(n) for n in range(count)]

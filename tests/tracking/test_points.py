@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from besom.tracking.points import Piece, buckets, encode, extend_overview, join, merge, regroup, to_piece
+from besom.tracking.points import Piece, buckets, encode, join, merge, next_buckets, regroup, shrunk, to_piece
 
 
 def piece(values: list[Any], first: int = 0) -> Piece:
@@ -88,13 +88,12 @@ def test_merged_buckets_equal_wider_ones() -> None:
 def test_an_overview_keeps_its_size_and_its_extremes() -> None:
     """However long the series grows, 200 to 400 buckets with the true extremes, mean and last."""
     draws = np.random.default_rng(2).standard_normal(100_000)
-    view, covered = None, 0
+    view, covered = np.empty((0, 6)), 0
     for size in [500, 1000, 17, 3000, 95_483]:
         fresh = piece(draws[covered : covered + size].tolist(), first=covered).points()
-        view = extend_overview(view, covered, fresh)
+        view = shrunk(np.concatenate((view, next_buckets(len(view), covered, fresh))))
         covered += size
         assert 200 <= len(view) <= 400
     assert covered == len(draws)
-    assert view is not None
     assert (view[:, 1].min(), view[:, 2].max(), view[-1, 4]) == (draws.min(), draws.max(), draws[-1])
     np.testing.assert_allclose((view[:, 3] * view[:, 5]).sum() / view[:, 5].sum(), draws.mean())

@@ -30,7 +30,7 @@ class Post:
         self.receiver = self.another()
 
     def another(self) -> Receiver:
-        self._made.append(Receiver(self.parcels, self.folder, clock=lambda: self.now))
+        self._made.append(Receiver(self.parcels, self.folder, "store", clock=lambda: self.now))
         return self._made[-1]
 
     def close(self) -> None:
@@ -128,3 +128,19 @@ def test_only_the_one_that_works_takes(post: Post) -> None:
 
     post.receiver.run(stop, epoch_of)
     assert len(post.parcels.take()) == 1
+    assert post.folder.claimed_by() == set()
+
+
+def test_it_claims_its_place(post: Post, caplog: pytest.LogCaptureFixture) -> None:
+    """It says whose blobs these are, once; a place that cannot be written is told of and tried again a minute later."""
+    post.folder.root.write_text("in the way")
+    post.receiver.claim()
+    post.receiver.claim()
+    assert len(caplog.records) == 1
+    assert "have no place until that is mended" in caplog.text
+    post.folder.root.unlink()
+    post.receiver.claim()
+    assert post.folder.claimed_by() == set(), "it is not tried all the time"
+    post.now = 61.0
+    post.receiver.claim()
+    assert post.folder.claimed_by() == {"store"}

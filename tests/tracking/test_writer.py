@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import struct
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
 from besom.messages import Batch, Claim
-from besom.tracking.columns import encode_column
 from besom.tracking.spool import Spool, WriterName, send_leftovers
 from besom.tracking.writer import FLUSH_SECONDS, SyncStatus, Writer
 
@@ -153,50 +149,6 @@ def test_large_batches_are_cut(writer: Writer, fake: Connection) -> None:
     found = decoded(fake)
     assert found["a"] == [(step, float(step)) for step in range(1200)]
     assert found["s"] == [(step, "y" * 100) for step in range(1200)]
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.one_of(st.integers(), st.floats(), st.text("xyz"))), max_size=40))
-def test_columns_keep_every_value(points: list[tuple[str, Any]]) -> None:
-    """Each column reads back as it was logged, types included; integers beyond 64 bits become floats."""
-    columns: dict[str, tuple[list[int], list[Any]]] = {}
-    for step, (key, value) in enumerate(points):
-        columns.setdefault(key, ([], []))[0].append(step)
-        columns[key][1].append(value)
-    for steps, values in columns.values():
-        kind, packed, held = encode_column(steps, values)
-        found = held if kind == "j" else list(struct.unpack(f"<{len(values)}{kind}", held))
-        assert list(struct.unpack(f"<{len(steps)}q", packed)) == steps
-        for there, here in zip(found, values, strict=True):
-            assert there == here or (math.isnan(there) and math.isnan(here)) or there == float(here)
-
-
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [
-        ([1, 2], "q"),
-        ([-(2**63), 2**63 - 1], "q"),
-        ([1.0, 2.0], "d"),
-        ([1, 2.5, math.nan], "d"),
-        ([2**53, 0.5], "d"),
-        ([2**53 + 1, 0.5], "j"),
-        ([2**63], "j"),
-        ([True, False], "j"),
-        ([1, True], "j"),
-        ([None], "j"),
-        ([1.0, "x"], "j"),
-        ([[1]], "j"),
-    ],
-)
-def test_kind_of_a_column(values: list[Any], kind: str) -> None:
-    """Integers are kept as integers and numbers as doubles, but only where nothing is lost by it."""
-    assert encode_column(list(range(len(values))), values)[0] == kind
-
-
-def test_integers_that_msgpack_cannot_hold() -> None:
-    """Beyond 64 bits they are floats, wherever they stand."""
-    _, _, held = encode_column([0, 1], [10**30, {"a": [-(10**30), 2**63]}])
-    assert held == [1e30, {"a": [-1e30, 2**63]}]
-    assert type(held[1]["a"][1]) is int
 
 
 def test_a_body_that_cannot_be_packed_blocks_nothing(writer: Writer, fake: Connection) -> None:

@@ -85,10 +85,13 @@ class Blobs:
         """Wait up to `patience` seconds until what was put is where all can read it; how many blobs are not."""
         return self.place.drain(patience) if isinstance(self.place, Outbox) else 0
 
-    def send_leftovers(self) -> None:
-        """Have what processes that are gone have put here sent to where all can read it; returns at once."""
-        if isinstance(self.place, Outbox):
-            self.place.adopt()
+    def send_leftovers(self) -> bool:
+        """Have what processes that are gone have put here sent to where all can read it.
+
+        Returns:
+            At once, and whether there may be something.
+        """
+        return isinstance(self.place, Outbox) and self.place.adopt()
 
     def size(self, sha256: str) -> int | None:
         """Bytes of a blob; None when there is none."""

@@ -12,7 +12,6 @@ import os
 import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from besom.disk import private_folder
 from besom.errors import BesomError, BlobRefused, Unreachable
 from besom.messages import Event, Unreadable, encode, read_events
 from besom.tracking.blobs.folder import Folder
-from besom.tracking.blobs.place import Place, is_name
+from besom.tracking.blobs.place import MIN_GRACE_SECONDS, Place, is_name
 
 __all__ = ["Outbox", "Road"]
 
@@ -34,6 +33,9 @@ log = logging.getLogger("besom")
 
 _LOOK_SECONDS: Final = 5.0
 """How long a way that works is taken for the best one."""
+_LOOK_AFTER_FAILURE_SECONDS: Final = 0.5
+_FAILURES: Final = 3
+"""A large file that has no way must not hold up small ones behind it; when nothing goes, trying all is no use."""
 _LONGEST_PAUSE: Final = 30.0
 _HOPELESS_SECONDS: Final = 10.0
 """Nobody waits longer for a controller that does not answer."""
@@ -175,7 +177,9 @@ class Outbox:
             self._state.hurry = self._state.news = True
             self._state.failing_since = None
             self._changed.notify_all()
-            while any(not item.stuck for item in self._queue) and not self._hopeless():
+            while (
+                self._about_to_adopt() or any(not item.stuck for item in self._queue.values())
+            ) and not self._hopeless():
                 if (left := deadline - self._clock()) <= 0:
                     break
                 self._changed.wait(min(left, 1.0))
@@ -184,28 +188,33 @@ class Outbox:
                 self._let_go(self._folder.root)
             return len(self._queue)
 
-    def adopt(self) -> None:
-        """Send what processes that are gone have left; returns at once."""
+    def adopt(self) -> bool:
+        """Send what processes that are gone have left; returns at once, and whether there may be something."""
         self._mine()
-        if any(self._root.glob("*/lock")):
+        others = [path for path in self._root.glob("*/lock") if path.parent not in self._locks]
+        if others:
             with self._changed:
                 self._state.adopt = True
                 self._start()
+        return bool(others)
 
     def step(self) -> bool:
         """Send what can be sent now; whether that was everything."""
         with self._changed:
-            waiting = list(self._queue)
-            self._state.away = False
+            waiting = list(self._queue.values())
+        failures = 0
         for item in waiting:
+            self._state.away = False
             sent = self._send(item)
+            failures += self._state.away
             with self._changed:
                 if sent:
-                    self._queue.remove(item)
+                    del self._queue[item.path]
                 self._changed.notify_all()
-            if self._state.away:
+            if failures >= _FAILURES:
                 break
         with self._changed:
+            self._state.away = failures > 0
             return not self._queue
 
     # ---- inside
@@ -216,7 +225,7 @@ class Outbox:
         self._folder = Folder(self._root / f"{self._process}-{secrets.token_hex(4)}", durable=False)
         self._locks: dict[Path, FileIO] = {}
         self._changed = threading.Condition()
-        self._queue: deque[_Waiting] = deque()
+        self._queue: dict[Path, _Waiting] = {}  # in the order of their coming
         self._known: dict[str, float] = {}
         self._lost: set[str] = set()
         self._state = _State()
@@ -234,8 +243,7 @@ class Outbox:
             self._locks[root] = _locked(root / "lock", create=True) or _unlockable(root)
 
     def _enqueue(self, item: _Waiting) -> None:
-        if all(item.path != held.path for held in self._queue):
-            self._queue.append(item)
+        self._queue.setdefault(item.path, item)
         self._state.news = True
         self._start()
 
@@ -269,6 +277,9 @@ class Outbox:
             self._changed.wait_for(lambda: self._state.news or self._state.adopt, _LONGEST_PAUSE)
         self._state.hurry = self._state.news = False
 
+    def _about_to_adopt(self) -> bool:
+        return self._thread is not None and self._state.adopt
+
     def _hopeless(self) -> bool:
         since = self._state.failing_since
         return since is not None and self._clock() - since > _HOPELESS_SECONDS
@@ -284,8 +295,8 @@ class Outbox:
                 continue
             with self._changed:
                 self._locks[root] = lock
-                self._queue.extend(_left_in(root))
-            if not any(item.path.is_relative_to(root) for item in self._queue):
+                self._queue.update((item.path, item) for item in _left_in(root))
+            if not any(item.path.is_relative_to(root) for item in self._queue.values()):
                 self._let_go(root)
 
     def _send(self, item: _Waiting) -> bool:
@@ -297,13 +308,14 @@ class Outbox:
             self._lost.add(item.path.name)
             sent = True
         except (OSError, BesomError) as error:
-            self._way, self._state.away = None, True
+            self._state.away = True
+            self._look_again = min(self._look_again, self._clock() + _LOOK_AFTER_FAILURE_SECONDS)
             if self._state.failing_since is None:
                 self._state.failing_since = self._clock()
             self._complain("away", f"{error}; media and artifacts wait in {self._root} and are sent later")
             return False
-        self._state.failing_since = None
         if sent:
+            self._state.failing_since = None
             item.path.unlink(missing_ok=True)
             self._let_go_if_empty(item)
         return sent
@@ -321,8 +333,9 @@ class Outbox:
         try:
             file = item.path.open("rb")
         except FileNotFoundError:
-            log.error("%s was deleted before it was sent", item.path)
-            self._lost.add(name)
+            if way.size(name) is None:  # else another process sent it: on some network disks locks do not hold
+                log.error("%s was deleted before it was sent", item.path)
+                self._lost.add(name)
             return True
         with file:
             if not way.renew(name, item.size):
@@ -336,15 +349,22 @@ class Outbox:
     def _send_event(self, item: _Waiting) -> bool:
         assert item.event is not None
         with self._changed:
-            before = [held for held in self._queue if held.path.name in item.needs]
+            before = [held for held in self._queue.values() if held.path.name in item.needs]
         item.stuck = any(held.stuck for held in before)
         if before:
             return False
-        if self._lost.intersection(item.needs):
+        if self._lost.intersection(item.needs) or self._swept(item):
             log.error("not recorded, since a file of it is lost: %r", item.event)
         else:
             self._road.tell(item.event)
         return True
+
+    def _swept(self, item: _Waiting) -> bool:
+        """Whether `besom gc` took a blob of an event that has waited longer than a blob is spared."""
+        if time.time() - item.path.stat().st_mtime < MIN_GRACE_SECONDS:
+            return False
+        way = self._best_way()
+        return any(way.size(name) is None for name in item.needs)
 
     def _best_way(self) -> Place:
         if self._way is None or self._clock() >= self._look_again:
@@ -356,7 +376,9 @@ class Outbox:
             mine = root == self._folder.root
             if not mine and item.path.is_relative_to(root):
                 with self._changed:
-                    left = [held for held in self._queue if held is not item and held.path.is_relative_to(root)]
+                    left = [
+                        held for held in self._queue.values() if held is not item and held.path.is_relative_to(root)
+                    ]
                 if not left:
                     self._let_go(root)
 
@@ -385,10 +407,12 @@ def _locked(path: Path, *, create: bool) -> FileIO | None:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else its owner has just deleted it
+            return file
     except OSError:
-        file.close()
-        return None
-    return file
+        pass
+    file.close()
+    return None
 
 
 def _unlockable(root: Path) -> FileIO:

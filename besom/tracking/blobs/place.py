@@ -15,6 +15,7 @@ from typing import IO, Any, Final, Protocol
 from besom.errors import BlobRefused, Unreachable
 
 __all__ = [
+    "MIN_GRACE_SECONDS",
     "PIECE_BYTES",
     "SIZE_LIMIT",
     "STORES",
@@ -29,6 +30,8 @@ __all__ = [
 
 SIZE_LIMIT: Final = 50_000_000_000
 """Bytes of one blob; a model's checkpoint may be large."""
+MIN_GRACE_SECONDS: Final = 3600.0
+"""`besom gc` spares every blob that was written or renewed so recently: its event may be under way."""
 STORES: Final = "stores"
 """Beside the blobs, the ids of the stores that refer to them: nobody sweeps out what another store needs."""
 PIECE_BYTES: Final = 1 << 20

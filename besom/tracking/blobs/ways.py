@@ -10,9 +10,10 @@ import hashlib
 import ipaddress
 import logging
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from besom.broker.connection import Connection, redact
@@ -36,11 +37,17 @@ __all__ = ["RESERVE_BYTES", "HttpElseRedis", "blobs_of", "kept_at", "outbox_of",
 
 log = logging.getLogger("besom")
 
+_T = TypeVar("_T")
+
 _PATIENCE: Final = 5.0
 """Seconds to wait for Redis; the outbox tries again later."""
 RESERVE_BYTES: Final = 256_000_000
 """What blobs that come from elsewhere leave free on the controller's disk."""
 
+
+_SILENT_SECONDS: Final = 60.0
+"""An address that did not answer is not asked again for so long."""
+_silent: dict[str, float] = {}
 
 _outboxes: dict[tuple[str, str], Outbox] = {}
 
@@ -104,7 +111,7 @@ def way_to(connection: Connection) -> Place:
     over_redis = RedisPlace(Parcels(connection), connection.shown)
     if not info.get("http") or _is_elsewhere(info):
         return over_redis
-    return HttpElseRedis(HttpPlace(info["http"], info.get("token", "")), over_redis)
+    return HttpElseRedis(HttpPlace(info["http"], info.get("token", "")), over_redis, _silent)
 
 
 def _same_folder(info: Mapping[str, Any]) -> Folder | None:
@@ -161,13 +168,21 @@ class HttpElseRedis:
     Args:
         over_http: The first.
         over_redis: The second.
+        silent: Addresses that do not answer, and until when they are not asked (seconds, monotonic).
+        clock: Seconds, monotonic.
     """
 
-    def __init__(self, over_http: Place, over_redis: Place) -> None:
+    def __init__(
+        self,
+        over_http: Place,
+        over_redis: Place,
+        silent: dict[str, float],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.shown = over_http.shown
         self.limit = over_http.limit
         self._http, self._redis = over_http, over_redis
-        self._is_away = False
+        self._silent, self._clock = silent, clock
 
     def size(self, name: str) -> int | None:
         """Bytes of a blob; None when there is none."""
@@ -175,33 +190,33 @@ class HttpElseRedis:
 
     def renew(self, name: str, size: int) -> bool:
         """Whether it is there, whole; it then counts as new."""
-        if not self._is_away:
-            try:
-                return self._http.renew(name, size)
-            except Unreachable as error:
-                self._fall_back(size, error)
-        return self._redis.renew(name, size)
+        return self._by_one(size, lambda place: place.renew(name, size))
 
     def write(self, name: str, size: int, source: IO[bytes]) -> None:
         """Send the next `size` bytes of `source`."""
         start = source.tell()
-        if not self._is_away:
-            try:
-                self._http.write(name, size, source)
-            except Unreachable as error:
-                self._fall_back(size, error)
-            else:
-                return
-        source.seek(start)
-        self._redis.write(name, size, source)
+
+        def write(place: Place) -> None:
+            source.seek(start)
+            place.write(name, size, source)
+
+        self._by_one(size, write)
 
     def read(self, name: str) -> IO[bytes]:
         """The blob's bytes."""
         return self._http.read(name)
 
-    def _fall_back(self, size: int, error: Unreachable) -> None:
-        if size > self._redis.limit:
-            raise error
-        if not self._is_away:
-            self._is_away = True
-            log.warning("%s; small files go through Redis meanwhile", error)
+    def _by_one(self, size: int, action: Callable[[Place], _T]) -> _T:
+        """By HTTP; what is small by Redis, when that does not answer or did not a short while ago."""
+        small = size <= self._redis.limit
+        if small and self._silent.get(self.shown, 0.0) > self._clock():
+            return action(self._redis)
+        try:
+            return action(self._http)
+        except Unreachable as error:
+            if not small:
+                raise
+            if self.shown not in self._silent:
+                log.warning("%s; small files go through Redis meanwhile", error)
+            self._silent[self.shown] = self._clock() + _SILENT_SECONDS
+            return action(self._redis)

@@ -74,6 +74,7 @@ _ENVIRONMENT: Final[Schema] = {
 _RECORDS: Final[dict[int, tuple[str, Schema]]] = {
     2: ("history", _HISTORY), 3: ("summary", _CHANGES), 4: ("output", _OUTPUT), 5: ("config", _CHANGES),
     6: ("files", {1: _message("files", _FILE, many=True)}), 7: ("stats", _STATS), 8: ("artifact", _ARTIFACT),
+    10: ("alert", {1: Field("title"), 2: Field("text"), 3: Field("level")}),
     12: ("metric", _METRIC), 13: ("output", _OUTPUT), 17: ("run", _RUN), 18: ("exit", _EXIT),
     26: ("environment", _ENVIRONMENT),
 }  # fmt: skip

@@ -15,15 +15,15 @@ from besom.tracking.blobs.bucket import Bucket
 from besom.tracking.blobs.folder import Folder
 from besom.tracking.blobs.over_http import HttpPlace
 from besom.tracking.blobs.over_redis import RedisPlace
-from besom.tracking.blobs.place import Place
+from besom.tracking.blobs.place import Keeping, Place
 from besom.tracking.receiver import Receiver
 
 KINDS = ("folder", "bucket", "http", "redis")
 
 
-def over_redis(connection: Connection, place: Place) -> RedisPlace:
+def over_redis(connection: Connection, place: Keeping) -> RedisPlace:
     """The way through Redis to a place; the controller's end of it works whenever the sender waits."""
-    receiver, one = Receiver(Parcels(connection), place), threading.Lock()
+    receiver, one = Receiver(Parcels(connection), place, "s"), threading.Lock()
 
     def pause(_: float) -> None:
         with one:

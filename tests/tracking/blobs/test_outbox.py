@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import os
@@ -16,7 +17,7 @@ from besom.errors import BlobRefused, Unreachable
 from besom.messages import ArtifactLogged, Event
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.folder import Folder
-from besom.tracking.blobs.outbox import Outbox
+from besom.tracking.blobs.outbox import Outbox, _locked
 from besom.tracking.blobs.place import Place
 
 EVENT = ArtifactLogged(run="r", entity="e", project="p", name="a", type="t", digest="d", size=1, files=1)
@@ -147,6 +148,41 @@ def test_what_is_too_large_for_the_way_waits(outbox: Outbox, way: Way, caplog: p
     _until(lambda: large in way.written)
 
 
+def test_a_file_that_fails_does_not_hold_up_others(outbox: Outbox, way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a large one finds no way, what was put after it arrives."""
+    whole = Way.write
+
+    def narrow(self: Way, name: str, size: int, source: IO[bytes]) -> None:
+        if size > 3:
+            raise Unreachable("only Redis is there")
+        whole(self, name, size, source)
+
+    monkeypatch.setattr(Way, "write", narrow)
+    large, small = Blobs(outbox).put(b"abcd"), Blobs(outbox).put(b"abc")
+    _until(lambda: way.written == [small])
+    monkeypatch.undo()
+    assert outbox.drain(10) == 0
+    assert way.written == [small, large]
+
+
+def test_a_folder_that_its_owner_has_just_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock file that its owner deletes, and makes anew, while another waits for it gives that one nothing."""
+    path, flock = tmp_path / "lock", fcntl.flock
+    path.touch()
+
+    def late(file: IO[bytes], how: int) -> None:
+        path.unlink()
+        path.touch()
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert _locked(path, create=False) is None
+    monkeypatch.undo()
+    mine = _locked(path, create=False)
+    assert mine is not None
+    mine.close()
+
+
 def test_events_go_after_their_blobs(outbox: Outbox, way: Way) -> None:
     """An event waits for what it speaks of, and for nothing else."""
     way.taking.clear()
@@ -157,6 +193,23 @@ def test_events_go_after_their_blobs(outbox: Outbox, way: Way) -> None:
     way.taking.set()
     assert outbox.drain(10) == 0
     assert way.told == [EVENT]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_event_that_has_waited_for_days(outbox: Outbox, way: Way, tmp_path: Path, there: bool) -> None:
+    """What was sent long before its event may have been swept out: it is looked for first."""
+    name = Blobs(outbox).put(b"abc")
+    assert outbox.drain(10) == 0
+    way.away = True
+    outbox.tell(EVENT, {name})
+    outbox.drain(0.05)
+    [path] = _left(tmp_path)
+    os.utime(path, (1000, 1000))
+    if not there:
+        way.path(name).unlink()
+    way.away = False
+    assert outbox.drain(10) == 0
+    assert way.told == ([EVENT] if there else [])
 
 
 def test_what_a_process_leaves_is_sent_by_the_next(tmp_path: Path, way: Way) -> None:

@@ -31,7 +31,7 @@ def _place(fake: Connection, pause: Callable[[float], object], now: list[float] 
 
 def test_the_largest_blob_arrives(fake: Connection, tmp_path: Path) -> None:
     """16 MB go through, with no more than 8 MB in Redis at any time, and nothing stays there."""
-    receiver, most = Receiver(Parcels(fake), Folder(tmp_path / "blobs")), 0
+    receiver, most = Receiver(Parcels(fake), Folder(tmp_path / "blobs"), "s"), 0
 
     def pause(_: float) -> None:
         nonlocal most
@@ -80,7 +80,7 @@ def test_a_new_controller_gets_it_from_the_beginning(fake: Connection, tmp_path:
             parcels.unload(0, parcels.take(count=1000)[-1], {})  # taken, not answered, dead
             fake.redis.hset("besom:controller", "epoch", 2)
         else:
-            Receiver(parcels, folder).step(2)
+            Receiver(parcels, folder, "s").step(2)
 
     _place(fake, pause).write(NAME, len(CONTENT), io.BytesIO(CONTENT))
     assert folder.path(NAME).read_bytes() == CONTENT
@@ -98,6 +98,6 @@ def test_controllers_that_come_and_go(fake: Connection) -> None:
 
 def test_a_full_disk_there(fake: Connection, tmp_path: Path) -> None:
     """What the controller cannot keep now is an error that says why, to be tried again."""
-    receiver = Receiver(Parcels(fake), Folder(tmp_path / "blobs", reserve=1 << 60))
+    receiver = Receiver(Parcels(fake), Folder(tmp_path / "blobs", reserve=1 << 60), "s")
     with pytest.raises(Unreachable, match="would stay free"):
         _place(fake, lambda _: receiver.step(0)).write(NAME, len(CONTENT), io.BytesIO(CONTENT))

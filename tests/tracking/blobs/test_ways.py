@@ -12,7 +12,6 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.broker.lead import Lead
-from besom.broker.parcels import Parcels
 from besom.errors import Unreachable
 from besom.settings import read_settings
 from besom.tracking.blobs.bucket import Bucket
@@ -92,7 +91,8 @@ def test_no_controller(fake: Connection) -> None:
 def test_redis_stands_in_for_http(fake: Connection, folder: Folder, caplog: pytest.LogCaptureFixture) -> None:
     """Behind a firewall small blobs go through Redis, with one warning; large ones wait."""
     http = HttpPlace("http://127.0.0.1:1", "token")
-    way = HttpElseRedis(http, over_redis(fake, folder))
+    now = [0.0]
+    way = HttpElseRedis(http, over_redis(fake, folder), silent := {}, clock=lambda: now[0])
     with caplog.at_level(logging.WARNING, "besom"):
         for content in (b"abc", b"x" * 100_000):
             name = hashlib.sha256(content).hexdigest()
@@ -101,7 +101,14 @@ def test_redis_stands_in_for_http(fake: Connection, folder: Folder, caplog: pyte
             assert folder.size(name) == len(content)
     assert len(caplog.records) == 1
     assert "small files go through Redis" in caplog.records[0].message
+    large = 16_000_001
     with pytest.raises(Unreachable, match="does not answer"):
-        HttpElseRedis(http, RedisPlace(Parcels(fake), "")).renew(NAME, 16_000_001)
+        way.renew(NAME, large)
+    with pytest.raises(Unreachable, match="does not answer"):
+        way.write(NAME, large, io.BytesIO(bytes(large)))
+    assert silent == {way.shown: 60.0}
+    now[0] = 61.0
+    assert way.renew(hashlib.sha256(b"x" * 100_000).hexdigest(), 100_000)
+    assert silent == {way.shown: 121.0}, "it was asked again"
     with pytest.raises(Unreachable, match="does not answer"):
         way.read(NAME)

@@ -15,18 +15,21 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
-from besom.errors import NotFound, Unreachable
+from besom.errors import Unreachable, UsageError
 from besom.messages import Batch, FileSaved, RunBeat
 from besom.settings import read_settings
 from besom.tracking import history, reader
+from besom.tracking.alert_rows import alerts_of
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.folder import Folder
 from besom.tracking.run import METRICS_KEY
 from besom.tracking.source import LocalSource
-from besom.tracking.wandb_files import importing
-from besom.tracking.wandb_files.importing import Imported, Importer, find_files
+from besom.tracking.wandb_files import sending
+from besom.tracking.wandb_files.importing import Importer, find_files
+from besom.tracking.wandb_files.sending import Imported
 from tests.conformance.bench import plain_json
 from tests.tracking.desk import Desk, events
+from tests.tracking.stories import claimed, created, play, started
 
 from .test_records import SAMPLES, TOLD
 from .writing import ended, framed, item, message, row, run, summary, write
@@ -42,7 +45,13 @@ def blobs(tmp_path: Path) -> Blobs:
 
 
 @pytest.fixture
-def bring(fake: Connection, desk: Desk, blobs: Blobs) -> Import:
+def progress() -> list[tuple[str, int, int]]:
+    """How far files were said to be."""
+    return []
+
+
+@pytest.fixture
+def bring(fake: Connection, desk: Desk, blobs: Blobs, progress: list[tuple[str, int, int]]) -> Import:
     """Import what is at a path; the recorder works whenever the store is asked."""
 
     def bring(root: Path, now: float = LATER, **settings: Any) -> list[Imported]:
@@ -52,7 +61,9 @@ def bring(fake: Connection, desk: Desk, blobs: Blobs) -> Import:
             desk.record()
             return source.ask(query, **arguments)
 
-        found = Importer(Journal(fake), blobs, ask, read_settings(**settings), lambda: now)
+        found = Importer(
+            Journal(fake), blobs, ask, read_settings(**settings), lambda: now, lambda *told: progress.append(told)
+        )
         told = list(found.import_all(find_files(root)))
         desk.record()
         return told
@@ -188,13 +199,17 @@ def test_values_without_room(bring: Import, desk: Desk, tmp_path: Path) -> None:
     assert [of_user(row) for row in kept(desk)["rows"]] == [{"_step": 0, "a": 1}, {"_step": 1}]
 
 
-def test_many_rows(bring: Import, desk: Desk, fake: Connection, tmp_path: Path) -> None:
-    """A long file goes in batches of about 48 kB, and every row is there once."""
+def test_many_rows(
+    bring: Import, desk: Desk, fake: Connection, progress: list[tuple[str, int, int]], tmp_path: Path
+) -> None:
+    """A long file goes in batches of about 48 kB, each of which is said; every row is there once."""
     write(tmp_path / "w", [run(), *(row(step, a=step, t="x" * 100) for step in range(2000)), ended()])
     bring(tmp_path)
     sizes = [len(batch.body) for batch in events(fake, Batch)]
     assert len(sizes) > 4
     assert max(sizes) < 60_000
+    assert [(name, of) for name, _, of in progress] == [("r", 2002)] * (len(sizes) - 1)
+    assert [done for _, done, _ in progress] == sorted(done for _, done, _ in progress)
     assert [row["a"] for row in kept(desk)["rows"]] == list(range(2000))
 
 
@@ -275,6 +290,18 @@ def test_saved_files(bring: Import, fake: Connection, tmp_path: Path, blobs: Blo
     assert (saved.run, saved.name, blobs.read(saved.sha256)) == ("r", "best.ckpt", b"weights")
 
 
+def test_alerts(bring: Import, desk: Desk, tmp_path: Path) -> None:
+    """They are the run's alerts, at the time of the record before them."""
+    alert = message({10: {1: "loss", 2: "is high", 3: "WARN"}})
+    write(tmp_path / "w", [run(), row(0, at=1002), alert, message({10: {1: "odd", 3: "LOUD"}}), ended()])
+    bring(tmp_path)
+    with desk.store.read() as conn:
+        assert alerts_of(conn, "r") == [
+            {"title": "loss", "text": "is high", "level": "WARN", "created": 1002.0},
+            {"title": "odd", "text": "", "level": "INFO", "created": 1002.0},
+        ]
+
+
 # ---- several times, several files
 
 
@@ -322,26 +349,34 @@ def test_an_id_that_is_taken(bring: Import, desk: Desk, tmp_path: Path) -> None:
     write(tmp_path / "b", [run(at=2000, f3="other"), row(0, a=2), ended()])
     told = bring(tmp_path)
     assert [(one.outcome, one.problems) for one in told] == [
-        ("imported", []), ("taken", ["e/p has a run of this id already"]),
+        ("imported", []), ("taken", ["e/p has another run of this id"]),
     ]  # fmt: skip
     assert [row["a"] for row in kept(desk)["rows"]] == [1]
+
+
+def test_an_id_of_a_trial(bring: Import, desk: Desk, tmp_path: Path) -> None:
+    """A trial's run is not touched either, though it is in the same project."""
+    play(desk.store, desk.recorder, [created(), claimed(), started("s-0", sweep="s", name="n")])
+    write(tmp_path / "a", [run("s-0"), row(0, a=1), ended()])
+    assert [one.outcome for one in bring(tmp_path)] == ["taken"]
+    assert kept(desk, "s-0")["rows"] == []
 
 
 def test_files_that_cannot_be_read(bring: Import, desk: Desk, tmp_path: Path) -> None:
     """Each says why, and the others come in."""
     (tmp_path / "a.wandb").write_bytes(b"no such thing")
     (tmp_path / "b.wandb").write_bytes(framed([]))
-    write(tmp_path / "c", [run(), ended()])
+    write(tmp_path / "c", [run("a b"), ended()])
+    write(tmp_path / "d", [run(), ended()])
     told = bring(tmp_path)
-    assert [(one.path.name, one.outcome) for one in told] == [
-        ("a.wandb", "damaged"), ("b.wandb", "damaged"), ("run-r.wandb", "imported"),
-    ]  # fmt: skip
-    assert ["no .wandb file" in told[0].problems[0], "no run is told of" in told[1].problems[0]] == [True, True]
+    assert [one.outcome for one in told] == ["damaged", "damaged", "damaged", "imported"]
+    for one, problem in zip(told, ["no .wandb file", "no run is told of", "'a b' cannot be"], strict=False):
+        assert problem in one.problems[0]
 
 
 def test_finding_files(tmp_path: Path) -> None:
     """A file, a run's folder, a whole folder; the link to the latest run is passed over; nothing is an error."""
-    shutil.copytree(SAMPLES / "wandb", tmp_path / "wandb")
+    shutil.copytree(SAMPLES, tmp_path / "wandb", ignore=shutil.ignore_patterns("*.json"))
     (latest, *_) = (tmp_path / "wandb").iterdir()
     (tmp_path / "wandb" / "latest-run").symlink_to(latest)
     files = find_files(tmp_path)
@@ -349,13 +384,13 @@ def test_finding_files(tmp_path: Path) -> None:
     assert find_files(files[0]) == find_files(files[0].parent) == [files[0]]
     os.mkdir(tmp_path / "empty")
     for nothing in (tmp_path / "empty", tmp_path / "none"):
-        with pytest.raises(NotFound, match=r"no \.wandb file"):
+        with pytest.raises(UsageError, match=r"no \.wandb file"):
             find_files(nothing)
 
 
 def test_a_journal_that_nobody_reads(bring: Import, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the journal's limit it waits for the recorder, and then says what to start."""
-    monkeypatch.setattr(importing, "_FULL_SECONDS", 0.0)
+    monkeypatch.setattr(sending, "_FULL_SECONDS", 0.0)
     write(tmp_path / "w", [run(), *(row(step, t="x" * 1000) for step in range(1200)), ended()])
     with pytest.raises(Unreachable, match="start one with: besom controller"):
         bring(tmp_path, journal_limit_mb=1)
