@@ -132,19 +132,21 @@ def main() -> None:
     import torch
     import wandb
 
+    import besom
+
     torch.set_num_threads(options.threads)
     with place() as here:
-        measured = arms(here)
-        generator = torch.Generator().manual_seed(0)
-        for _ in range(options.steps):
-            batch = torch.randn(options.batch, WIDTHS[0], generator=generator)
-            labels = torch.randint(WIDTHS[-1], (options.batch,), generator=generator)
-            for arm in measured:
-                step(arm, batch, labels)
-        import besom
-
-        besom.finish()
-        wandb.finish()
+        try:
+            measured = arms(here)
+            generator = torch.Generator().manual_seed(0)
+            for _ in range(options.steps):
+                batch = torch.randn(options.batch, WIDTHS[0], generator=generator)
+                labels = torch.randint(WIDTHS[-1], (options.batch,), generator=generator)
+                for arm in measured:
+                    step(arm, batch, labels)
+        finally:  # while Redis is there
+            besom.finish()
+            wandb.finish()
         print(f"{describe()}; torch {torch.__version__}, {options.threads} threads; wandb {wandb.__version__}")
         print(report(measured, options))
 

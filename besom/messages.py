@@ -98,14 +98,12 @@ class Metric(Message):
 
 
 class SweepEdit(Message):
-    """What was so when a sweep's config was changed; what was so before it follows from the edits before."""
+    """When a sweep's config was changed."""
 
     entry: str
     """Of the journal."""
     issued: int
-    """Trials that had been issued."""
-    points: int
-    """Of `points` in the config, those that had been there."""
+    """Trials that had been issued. Given points that had had their turn by then are no longer in the config."""
 
 
 class SweepSpec(Message):
@@ -145,6 +143,14 @@ class SweepSpec(Message):
     def path(self) -> str:
         """entity/project/id."""
         return f"{self.entity}/{self.project}/{self.id}"
+
+    def points_done(self, issued: int) -> int:
+        """How many of the config's `points` have had their turn, now that so many trials have been issued.
+
+        They have it right after the last edit, each `repeats` times.
+        """
+        repeats, start = int(self.config.get("repeats", 1)), self.edits[-1].issued if self.edits else 0
+        return min(len(self.config.get("points", ())), -(-issued // repeats) - -(-start // repeats))
 
 
 def signature_of(spec: SweepSpec, secret: str) -> str:
@@ -204,6 +210,7 @@ class SweepEdited(Event):
     base: int
     """Edits that its author knew of; when there are others it does nothing."""
     config: Annotated[dict[str, Any], _FromJson]
+    """Its `points` are those that its author knew of, and then the new ones."""
 
 
 class SweepRemoved(Event):

@@ -12,7 +12,7 @@ __all__ = ["edit", "enqueue"]
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set a key; null takes it away. Repeats."
 )
-@click.option("--file", type=click.Path(), help="Take what may change from a whole sweep file.")
+@click.option("--file", type=click.Path(), help="Take what may change, points aside, from a whole sweep file.")
 def edit(sweep: str, assignments: tuple[str, ...], file: str | None) -> None:
     """Change the config of SWEEP while it runs.
 
@@ -29,9 +29,9 @@ def edit(sweep: str, assignments: tuple[str, ...], file: str | None) -> None:
         raise UsageError("say what to change: --set run_cap=200, or --file sweep.yaml, and not both")
     if file:
         written = load(file).as_dict()
-        lines = change(settings_with(), sweep, lambda config: replaced(config, written))
+        lines = change(settings_with(), sweep, lambda config, done: replaced(config, written, done))
     else:
-        lines = change(settings_with(), sweep, lambda config: assigned(config, assignments))
+        lines = change(settings_with(), sweep, lambda config, done: assigned(config, assignments, done))
     click.echo("\n".join(lines) or "nothing changed")
 
 
@@ -47,5 +47,5 @@ def enqueue(sweep: str, params: tuple[str, ...]) -> None:
     from besom.cli.options import settings_with
     from besom.controller.editing import enqueued
 
-    change(settings_with(), sweep, lambda config: enqueued(config, params))
+    change(settings_with(), sweep, lambda config, done: enqueued(config, params, done))
     click.echo(f"added to {sweep}, to be tried next: {' '.join(params)}")

@@ -11,7 +11,7 @@ from besom.cli.options import connection_for
 from besom.cli.steering import need_controller, until_recorded
 from besom.controller.editing import changes_of
 from besom.errors import NotFound, UsageError
-from besom.messages import SweepEdited
+from besom.messages import SweepEdited, SweepSpec
 from besom.settings import Settings
 from besom.tracking.api import Api
 
@@ -21,13 +21,14 @@ _TRIES: Final = 5
 """Others may edit the same sweep in between."""
 
 
-def change(settings: Settings, sweep: str, make: Callable[[Mapping[str, Any]], dict[str, Any]]) -> list[str]:
+def change(settings: Settings, sweep: str, make: Callable[[Mapping[str, Any], int], dict[str, Any]]) -> list[str]:
     """Change a sweep's config; what has changed, one line for each key.
 
     Args:
         settings: Where Redis is.
         sweep: Its id or path.
-        make: The new config from the one that stands; asked again when somebody else was faster.
+        make: The new config from the one that stands and how many of its `points` have had their turn; asked again
+            when somebody else was faster.
 
     Raises:
         ConfigError: the new config cannot be, or changes what may not.
@@ -48,20 +49,28 @@ def change(settings: Settings, sweep: str, make: Callable[[Mapping[str, Any]], d
                 state = ledger.state(spec.id) or before["state"]
                 if state not in ("pending", "running", "paused"):
                     raise UsageError(f"sweep {spec.path} is {state} and takes no more trials; make a new sweep")
-                new, edits = make(before["spec"]["config"]), before["spec"].get("edits", [])
-                lines = list(changes_of(before["spec"]["config"], new))
+                known = SweepSpec.model_validate(before["spec"])
+                new = make(known.config, known.points_done(before["issued"]))
+                lines = list(changes_of(known.config, new))
                 if not lines:
                     return []
-                event = SweepEdited(sweep=spec.id, base=len(edits), config=new)
+                event = SweepEdited(sweep=spec.id, base=len(known.edits), config=new)
                 until_recorded(connection, [event], f"change {spec.path}")
-                after = _row(api, spec.id, connection.shown)["spec"]
-                if len(after.get("edits", [])) > len(edits) and after["config"] == new:
+                after = SweepSpec.model_validate(_row(api, spec.id, connection.shown)["spec"])
+                if len(after.edits) > len(known.edits) and _is(after.config, new):
                     return lines
         finally:
             api.close()
         raise UsageError(f"sweep {spec.path} was changed by others again and again; try once more")
     finally:
         connection.close()
+
+
+def _is(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether the config is the one wanted, points that have had their turn aside."""
+    left, asked = list(config.get("points", ())), list(wanted.get("points", ()))
+    others = ({key: value for key, value in one.items() if key != "points"} for one in (config, wanted))
+    return next(others) == next(others) and left == asked[len(asked) - len(left) :]
 
 
 def _row(api: Api, sweep: str, where: str) -> dict[str, Any]:

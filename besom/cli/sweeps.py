@@ -15,7 +15,9 @@ __all__ = ["cancel", "pause", "resume", "retry", "rm", "stop", "sweep"]
 @click.option("-e", "--entity", help="User or team; default BESOM_ENTITY or the file's.")
 @click.option("--name", help="Name of the sweep, in place of the file's.")
 @click.option("--program", help="Script that trains, in place of the file's.")
-@click.option("-R", "--prior_run", "prior_runs", multiple=True, help="Id of a run to learn from. Repeats.")
+@click.option(
+    "-R", "--prior-run", "--prior_run", "prior_runs", multiple=True, help="Id of a run to learn from. Repeats."
+)
 def sweep(
     file: str,
     project: str | None,

@@ -56,22 +56,23 @@ class Course:
         """The number of the point that a trial belongs to."""
         return -(-trial // self.repeats)
 
-    @cached_property
-    def given_numbers(self) -> tuple[int, ...]:
-        """Number of each of the config's `points`: the next one that was free when it was given."""
-        numbers: list[int] = []
-        for index in range(len(self.config.points)):
-            since = max((self.point_of(edit.issued) for edit in self.edits if edit.points <= index), default=0)
-            numbers.append(max(since, numbers[-1] if numbers else 0) + 1)
-        return tuple(numbers)
+    @property
+    def start(self) -> int:
+        """The number of the last point before the config had its present form."""
+        return self.point_of(self.edits[-1].issued) if self.edits else 0
+
+    @property
+    def given_numbers(self) -> range:
+        """Numbers of the config's `points`: they come first."""
+        return range(self.start + 1, self.start + 1 + len(self.config.points))
 
     def given(self, after: int, most: int) -> list[Params]:
         """The given points that come right after point number `after`, `most` of them at most."""
-        found: list[Params] = []
-        for index, number in enumerate(self.given_numbers):
-            if number == after + 1 + len(found) and len(found) < most:
-                found.append(complete(self.config, self.space, index, self.seed))
-        return found
+        first = max(0, after - self.start)
+        return [self._given(index) for index in range(first, min(first + most, len(self.config.points)))]
+
+    def _given(self, index: int) -> Params:
+        return complete(self.config.points[index], self.config, self.space, f"{self.seed}:{self.start + 1 + index}")
 
     def strategy(self) -> Strategy:
         """A fresh one, which knows of earlier sweeps and of what need not be tried again."""
@@ -83,10 +84,9 @@ class Course:
         return strategy
 
     def _skipped(self) -> Skipped:
-        start = self.point_of(self.edits[-1].issued) if self.edits else 0
-        given = [complete(self.config, self.space, index, self.seed) for index in range(len(self.config.points))]
+        given = (self._given(index) for index in range(len(self.config.points)))
         known = [*self.past.tried, *(trial.params for trial in self.past.prior), *given]
-        return Skipped(start, tuple(n for n in self.given_numbers if n > start), frozenset(_keys(self.space, known)))
+        return Skipped(self.start, tuple(self.given_numbers), frozenset(_keys(self.space, known)))
 
 
 def _keys(space: Space, points: Iterable[Params]) -> Iterator[Hashable]:

@@ -15,7 +15,7 @@ from besom.broker.find import find_sweep
 from besom.broker.lead import read_leader
 from besom.broker.ledger import Ledger
 from besom.controller.sweep_config import SweepConfig, load
-from besom.errors import ConfigError, NotFound, UsageError
+from besom.errors import BesomError, ConfigError, NotFound, UsageError
 from besom.messages import Metric, SweepSpec, signature_of
 from besom.settings import Settings, read_settings
 from besom.tracking.connections import shared_connection
@@ -96,8 +96,6 @@ def _name_prior(connection: Connection, config: SweepConfig, written: dict[str, 
     Raises:
         ConfigError: one of them is not there.
     """
-    from besom.tracking.api import Api
-
     ledger = Ledger(connection)
     sweeps: list[str] = []
     for index, name in enumerate(config.prior_sweeps):
@@ -105,16 +103,28 @@ def _name_prior(connection: Connection, config: SweepConfig, written: dict[str, 
             sweeps.append(find_sweep(ledger, name).id)
         except (NotFound, UsageError) as error:
             raise ConfigError(f"prior_sweeps[{index}]: {error}") from None
-    api = Api(settings=settings) if config.prior_runs else None
-    for index, name in enumerate(config.prior_runs):
-        assert api is not None
-        if api.ask("run", run_id=name.rpartition("/")[2]) is None:
-            raise ConfigError(
-                f"prior_runs[{index}]: no run {name!r} at {api.where}; `besom runs` shows those that exist"
-            )
-    if api is not None:
+    runs = [name.rpartition("/")[2] for name in config.prior_runs]
+    _check_runs(runs, settings)
+    written.update({key: ids for key, ids in (("prior_sweeps", sweeps), ("prior_runs", runs)) if ids})
+
+
+def _check_runs(runs: Sequence[str], settings: Settings) -> None:
+    from besom.tracking.api import Api
+
+    if not runs:
+        return
+    try:
+        api = Api(settings=settings)
+    except BesomError:  # whoever makes a sweep needs only Redis; the controller says which runs it does not find
+        return
+    try:
+        for index, run in enumerate(runs):
+            if api.ask("run", run_id=run) is None:
+                raise ConfigError(
+                    f"prior_runs[{index}]: no run {run!r} at {api.where}; `besom runs` shows those there are"
+                )
+    finally:
         api.close()
-    written.update(prior_sweeps=sweeps, prior_runs=[name.rpartition("/")[2] for name in config.prior_runs])
 
 
 def view_of(spec: SweepSpec) -> str:

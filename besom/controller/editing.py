@@ -22,8 +22,13 @@ EDITABLE: Final = ("parameters", "constraints", "metric", "points", "run_cap", "
 _METRIC: Final = ("target", "impute", "impute_while_running")
 
 
-def assigned(config: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+def assigned(config: Mapping[str, Any], assignments: Sequence[str], done: int = 0) -> dict[str, Any]:
     """The config with `parameters.lr.max=0.3` and the like carried out; null takes a key away.
+
+    Args:
+        config: As it stands.
+        assignments: What to change.
+        done: How many of the `points` have had their turn; they need not be of the new space.
 
     Raises:
         ConfigError: names the assignment or the key, and what to write.
@@ -32,28 +37,29 @@ def assigned(config: Mapping[str, Any], assignments: Sequence[str]) -> dict[str,
     for assignment in assignments:
         name, value = _read_assignment(assignment)
         _assign(new, name, value)
-    return _checked(config, new)
+    return _checked(config, new, done)
 
 
-def replaced(config: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with what another file says of the keys that may change.
+def replaced(config: Mapping[str, Any], written: Mapping[str, Any], done: int = 0) -> dict[str, Any]:
+    """The config with what another file says of the keys that may change, `points` aside; `done` as in `assigned`.
 
     Raises:
         ConfigError: the file says otherwise about a key that may not change.
     """
     kept = {key: value for key, value in config.items() if key not in EDITABLE or key == "points"}
-    told = {key: value for key, value in written.items() if key not in ("project", "entity")}  # it stays where it is
-    return _checked(config, {**kept, **told})
+    # It stays where it is filed, and points that it was given once are not given again.
+    told = {key: value for key, value in written.items() if key not in ("project", "entity", "points")}
+    return _checked(config, {**kept, **told}, done)
 
 
-def enqueued(config: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
-    """The config with one more point, of `lr=0.01` and the like; what it leaves open is drawn.
+def enqueued(config: Mapping[str, Any], assignments: Sequence[str], done: int = 0) -> dict[str, Any]:
+    """The config with one more point, of `lr=0.01` and the like; `done` as in `assigned`.
 
     Raises:
         ConfigError: names the parameter, its value, and what to write.
     """
     point = dict(_read_assignment(assignment) for assignment in assignments)
-    return _checked(config, {**config, "points": [*config.get("points", ()), point]})
+    return _checked(config, {**config, "points": [*config.get("points", ()), point]}, done)
 
 
 def changes_of(old: Any, new: Any, name: str = "") -> Iterator[str]:
@@ -94,7 +100,7 @@ def _longest(mapping: Mapping[str, Any], name: str) -> str | None:
     return next((key for key in begins if key in mapping), None)
 
 
-def _checked(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def _checked(old: Mapping[str, Any], new: dict[str, Any], done: int) -> dict[str, Any]:
     for key in new:
         if key not in OWN_KEYS and key not in old:
             near = nearest(key, EDITABLE)
@@ -109,7 +115,9 @@ def _checked(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     points = list(old.get("points", ()))
     if list(new.get("points") or ())[: len(points)] != points:
         raise ConfigError(f"points: {shown(points)} were given before and have their turn; write new ones after them")
-    config = parse(new).as_dict()
+    config = parse({**new, "points": new["points"][done:]} if points else new).as_dict()
+    if done:
+        config["points"] = [*points[:done], *config.get("points", ())]
     before, after = ({k: v for k, v in (one.get("metric") or {}).items() if k not in _METRIC} for one in (old, config))
     if before != after:
         raise ConfigError(

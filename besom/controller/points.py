@@ -44,10 +44,10 @@ def check_points(sweep: SweepConfig, space: Space, problems: Problems) -> None:
                 problems.add(path, f"{shown(written)} lacks {', '.join(wanted)}; a point of a grid has them all")
 
 
-def complete(sweep: SweepConfig, space: Space, index: int, seed: int) -> Params:
-    """The point at `index` of `points`; what it leaves open is drawn from (seed, index)."""
-    given = dict(_given(sweep.points[index], Names(sweep.parameters), (), Problems()))
-    point = _filled(space, given, f"{seed}:point:{index}")
+def complete(written: Mapping[str, Any], sweep: SweepConfig, space: Space, seed: str) -> Params:
+    """The point that one of `points` means; what it leaves open is drawn from the seed."""
+    given = dict(_given(written, Names(sweep.parameters), (), Problems()))
+    point = _filled(space, given, f"{seed}:point")
     # It was checked; that other draws find nothing is next to impossible, and the point as given is then right.
     return point if point is not None else space.fill(given, [0.5] * len(space.dimensions))
 

@@ -153,8 +153,13 @@ class Applying:
         spec = SweepSpec.model_validate_json(row["spec"])
         if event.base != len(spec.edits):
             return  # read again, or somebody else was faster
-        edit = SweepEdit(entry=self._entry, issued=row["issued"], points=len(spec.config.get("points", ())))
-        changed = spec.model_copy(update={"config": event.config, "edits": (*spec.edits, edit)})
+        config, points = dict(event.config), list(event.config.get("points", ()))
+        if rest := points[spec.points_done(row["issued"]) :]:
+            config["points"] = rest
+        else:
+            config.pop("points", None)
+        edit = SweepEdit(entry=self._entry, issued=row["issued"])
+        changed = spec.model_copy(update={"config": config, "edits": (*spec.edits, edit)})
         name = str(event.config.get("name", row["name"]))
         self._memory.sweeps.put({**row, "name": name, "spec": changed.model_dump_json()})
         self.outcomes.append(SweepChanged(event.sweep))

@@ -594,6 +594,8 @@ class Run(Identified):
 
     def _raise_if_interrupted(self) -> None:
         if (interrupt := self.interrupted()) is not None:
+            if self.trial is not None:
+                self.trial.meets(interrupt)
             raise interrupt(f"trial {self.id}")
 
 

@@ -53,8 +53,8 @@ def suggested(of: SweepPlan) -> list[Params]:
     return of.trials_of([*asked.given, *points], asked.due)
 
 
-def edit(issued: int, points: int) -> SweepEdit:
-    return SweepEdit(entry=f"{issued}-0", issued=issued, points=points)
+def edit(issued: int) -> SweepEdit:
+    return SweepEdit(entry=f"{issued}-0", issued=issued)
 
 
 @pytest.mark.parametrize("method", ["grid", "bayes"])
@@ -74,14 +74,20 @@ def test_random_draws_are_those_of_their_numbers() -> None:
     assert with_points == [0.5, 0.25, *alone[2:]]
 
 
-def test_points_added_later_come_next() -> None:
-    """A point is the next trial that was free when it was given, whatever was given before."""
-    course = Course(parse(spec(points=[{"x": 1}, {"x": 2}, {"x": 3}]).config), 0, (edit(7, 1), edit(7, 2)))
-    assert course.given_numbers == (1, 8, 9)
+def test_points_come_right_after_the_last_edit() -> None:
+    """Those that the config has at an edit have the next numbers, however many points were asked for before."""
+    course = Course(parse(spec(points=[{"x": 2}, {"x": 3}]).config), 0, (edit(4), edit(7)))
+    assert list(course.given_numbers) == [8, 9]
     assert course.given(7, 5) == [{"x": 2}, {"x": 3}]
     assert course.given(7, 1) == [{"x": 2}]
     assert course.given(8, 5) == [{"x": 3}]
     assert course.given(9, 5) == []
+
+
+@pytest.mark.parametrize(("issued", "done"), [(5, 0), (6, 1), (7, 1), (8, 2), (9, 2), (30, 2)])
+def test_points_that_had_their_turn(issued: int, done: int) -> None:
+    """Counted from the last edit, each of them twice; a point has its turn with its first trial."""
+    assert spec(points=[{"x": 1}, {"x": 2}], repeats=2, edits=[edit(2), edit(5)]).points_done(issued + 1) == done
 
 
 @pytest.mark.parametrize("method", ["grid", "bayes"])
@@ -130,17 +136,17 @@ def test_a_grid_goes_on_after_an_edit() -> None:
     """With other values it tries what is new and was not tried; what was tried stays tried, however it goes on."""
     done = tuple({"x": x} for x in (1, 2))
     wider = {"x": {"values": [2, 5, 1, 6]}}
-    of = plan(Past(tried=done), edits=[edit(2, 0)], parameters=wider)
+    of = plan(Past(tried=done), edits=[edit(2)], parameters=wider)
     of.remember(2, {"x": 2})
     assert tried(of) == [5, 6]
-    again = plan(Past(tried=done), edits=[edit(2, 0)], parameters=wider)
+    again = plan(Past(tried=done), edits=[edit(2)], parameters=wider)
     again.remember(3, {"x": 5})
     assert tried(again) == [6]
 
 
 def test_a_grid_point_may_be_asked_for_again() -> None:
     """A point that the grid has tried, given later, runs once more, and nothing else is missed or repeated."""
-    of = plan(Past(tried=({"x": 1}, {"x": 2})), edits=[edit(2, 0)], points=[{"x": 1}])
+    of = plan(Past(tried=({"x": 1}, {"x": 2})), edits=[edit(2)], points=[{"x": 1}])
     of.remember(2, {"x": 2})
     assert tried(of) == [1, 3, 4]
 

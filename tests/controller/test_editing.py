@@ -86,10 +86,18 @@ def test_a_point_is_added_behind_those_that_wait() -> None:
     assert CONFIG["points"] == [{"lr": 0.01}]
 
 
+def test_points_that_had_their_turn_do_not_bind() -> None:
+    """A point that was tried need not be of the new space; one that still waits must."""
+    narrow = ["parameters.lr={min: 0.02, max: 0.1}"]
+    with pytest.raises(ConfigError, match=r"points\[0\].lr: 0.01 is none of lr's values"):
+        assigned(CONFIG, narrow)
+    assert assigned(CONFIG, narrow, done=1)["points"] == [{"lr": 0.01}]
+
+
 def test_a_file_replaces_what_may_change() -> None:
     """What it leaves out of the rest stays: seed, points, where the sweep is filed; a difference there is refused."""
     file: dict[str, Any] = {"method": "random", "metric": {"name": "loss", "goal": "minimize"}, "project": "other"}
-    new = replaced(CONFIG, {**file, "parameters": {"lr": {"min": 0.01, "max": 1.0}}})
+    new = replaced(CONFIG, {**file, "points": [{"lr": 0.5}], "parameters": {"lr": {"min": 0.01, "max": 1.0}}})
     assert new["parameters"] == {"lr": {"min": 0.01, "max": 1.0}}
     assert "run_cap" not in new
     assert (new["seed"], new["points"]) == (5, [{"lr": 0.01}])

@@ -96,6 +96,18 @@ def test_an_enqueued_point_is_next(world: World) -> None:
     assert params(world, sweep) == [1, 2, 1, 3, 4, 5, 6]
 
 
+def test_a_point_that_waits_goes_on_waiting(world: World) -> None:
+    """Given before an edit and not yet tried, it comes right after it; one that was tried leaves the config."""
+    controller, sweep = world.controller(), world.sweep("random", run_cap=5, points=[{"x": 1}, {"x": 2}, {"x": 3}])
+    controller.step(block_ms=0)
+    assert params(world, sweep) == [1, 2]
+    edit(world, sweep, points=[{"x": 1}, {"x": 2}, {"x": 3}, {"x": 2}])
+    controller.step(block_ms=0)
+    assert controller.plans[sweep].config.points == ({"x": 3}, {"x": 2})
+    world.drive(controller, sweep)
+    assert params(world, sweep)[:4] == [1, 2, 3, 2]
+
+
 def edits(world: World, sweep: str) -> int:
     with world.store.read() as conn:
         from besom.tracking import reader

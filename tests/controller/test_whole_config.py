@@ -194,9 +194,9 @@ def test_points_are_completed_from_the_seed() -> None:
         )
     )
     space = sweep.space()
-    first = complete(sweep, space, 0, seed=1)
+    first = complete(sweep.points[0], sweep, space, "1")
     assert first["sgd"]["momentum"] == 0.9
     assert first.keys() >= {"opt", "lr", "layers", "sgd"}
     assert space.allows(first)
-    assert first == complete(sweep, space, 0, seed=1) != complete(sweep, space, 0, seed=2)
-    assert complete(sweep, space, 1, seed=1)["sgd"]["momentum"] == 0.9
+    assert first == complete(sweep.points[0], sweep, space, "1") != complete(sweep.points[0], sweep, space, "2")
+    assert complete(sweep.points[1], sweep, space, "1")["sgd"]["momentum"] == 0.9
