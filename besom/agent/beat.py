@@ -17,17 +17,25 @@ from typing import Any, Final
 
 from besom.agent.signals import Signals
 from besom.broker.ledger import Ledger, Verdict
-from besom.errors import BesomError
+from besom.errors import BesomError, TrialCancelled, TrialPreempted, TrialStopped
 from besom.messages import Claim
 from besom.settings import Settings
 
-__all__ = ["Beat"]
+__all__ = ["WHY", "Beat"]
 
 log = logging.getLogger("besom")
 
 _GOODBYE_SECONDS: Final = 2.0
 _OFTEN_SECONDS: Final = 1.0
 """Between two beats while a trial is held that a stopping rule may end."""
+
+
+WHY: Final[Mapping[Verdict, type[TrialStopped | TrialPreempted | TrialCancelled]]] = {
+    "cancel": TrialCancelled,
+    "stop": TrialStopped,
+    "stale": TrialPreempted,
+}
+"""What a verdict means for the code of its trial."""
 
 
 class Beat:

@@ -41,6 +41,7 @@ _HOMES: Final = {
     "show": "looks",
     "logs": "looks",
     "best": "looks",
+    "importance": "learned",
     "runs": "archive",
     "export": "archive",
     "backup": "archive",

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from besom.errors import UsageError
 from besom.tracking.api_run import ApiRun, Door
 from besom.tracking.filters import read_order
 from besom.tracking.links import sweep_link
 from besom.tracking.run_list import Runs
+from besom.tracking.trial_frame import frame_of
+
+if TYPE_CHECKING:
+    from besom.tracking.importance import Importance
 
 __all__ = ["ApiSweep"]
 
@@ -87,6 +92,55 @@ class ApiSweep:
         """Its trials as rows: number, params, state, value, error, times."""
         rows: list[dict[str, Any]] = self._door.ask("trials", sweep_id=self.id, **which)
         return rows
+
+    def trials_dataframe(self) -> Any:
+        """Its trials as a pandas DataFrame, a row each in order of number.
+
+        Columns: number, state, value, of a sweep with several `metrics` `values.<name>` (the last that was logged),
+        `params.<name>` (nested ones with more dots; missing where a condition did not hold), issued, started, ended
+        (UTC), seconds from start to end, attempt, agent and error.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        names = self._metric_names if self.config.get("metrics") else []
+        told = self._door.ask("metric_values", sweep_id=self.id, metrics=names) if names else []
+        return frame_of(self.trials(), names, {row["number"]: row["values"] for row in told})
+
+    def importance(self, metric: str | None = None, *, pairs: int = 0) -> Importance:
+        """Which parameters matter for the metric, and in which direction; from the trials that have a value of it.
+
+        Args:
+            metric: Any logged name, of which each trial's last value counts; by default the sweep's metric, and the
+                value that the search uses.
+            pairs: How many of the strongest pairs of parameters to give as well.
+
+        Raises:
+            UsageError: fewer than 4 trials have a value; or the sweep has no metric and none was named.
+        """
+        from besom.tracking.importance import importance_of
+
+        own = self.metric["name"] if self.metric else None
+        name = metric or own or next(iter(self._metric_names), None)
+        if name is None:
+            raise UsageError(f"sweep {self.id} has no metric; name a logged one: importance(metric='loss')")
+        if metric in (None, own) and own is not None:
+            rows = [(row["params"], row["value"]) for row in self.trials(state=["finished", "stopped"])]
+        else:
+            told = self._door.ask("metric_values", sweep_id=self.id, metrics=[name])
+            rows = [(row["params"], row["values"][name]) for row in told]
+        known = [(params, value) for params, value in rows if value is not None]
+        counts = self.counts
+        without = len(rows) - len(known) + counts.get("failed", 0) + counts.get("crashed", 0)
+        return importance_of(
+            [params for params, _ in known], [value for _, value in known], self.config, metric=name, left_out=without,
+            pairs=pairs,
+        )  # fmt: skip
+
+    @property
+    def _metric_names(self) -> list[str]:
+        """Of a sweep with several `metrics`."""
+        return [metric["name"] for metric in self.config.get("metrics") or ()]
 
     def best_trials(self, count: int = 5) -> list[dict[str, Any]]:
         """The best trials, best first; of equals the earlier."""

@@ -14,7 +14,7 @@ from besom.messages import run_id_of
 from besom.tracking import reader
 from besom.tracking.score import Target, scores
 
-__all__ = ["front", "pareto_front"]
+__all__ = ["front", "metric_values", "pareto_front"]
 
 
 def pareto_front(conn: Connection, sweep_id: str) -> list[dict[str, Any]]:
@@ -25,17 +25,24 @@ def pareto_front(conn: Connection, sweep_id: str) -> list[dict[str, Any]]:
     found = reader.sweep(conn, sweep_id)
     spec = found["spec"] if found else {}
     written = spec.get("config", {}).get("metrics") or [metric for metric in [spec.get("metric")] if metric]
-    targets = [Target(metric["name"], metric.get("goal") or "minimize", "last") for metric in written]
-    rows = reader.trials(conn, sweep_id, state=("finished", "stopped"))
-    names = {run_id_of(sweep_id, row["number"]): row for row in rows}
-    for target in targets:
-        for run, score in scores(conn, list(names), target).items():
-            names[run].setdefault("values", {})[target.name] = score.value
-    whole = [row for row in rows if targets and None not in row.get("values", {}).values()]
-    signs = [-1.0 if target.goal == "maximize" else 1.0 for target in targets]
-    points = [[sign * row["values"][target.name] for sign, target in zip(signs, targets, strict=True)] for row in whole]
+    signs = {metric["name"]: -1.0 if metric.get("goal") == "maximize" else 1.0 for metric in written}
+    rows = metric_values(conn, sweep_id, list(signs)) if signs else []
+    whole = [row for row in rows if None not in row["values"].values()]
+    points = [[sign * row["values"][name] for name, sign in signs.items()] for row in whole]
     kept = front(points)
     return [whole[index] for index in sorted(kept, key=lambda index: (points[index], whole[index]["number"]))]
+
+
+def metric_values(conn: Connection, sweep_id: str, metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """Finished and stopped trials, with `values`: the last valid value that each logged of these metrics, or None."""
+    rows = reader.trials(conn, sweep_id, state=("finished", "stopped"))
+    runs = {run_id_of(sweep_id, row["number"]): row for row in rows}
+    for row in rows:
+        row["values"] = {}
+    for name in metrics:
+        for run, score in scores(conn, list(runs), Target(name, use="last")).items():
+            runs[run]["values"][name] = score.value
+    return rows
 
 
 def front(points: Sequence[Sequence[float]]) -> list[int]:

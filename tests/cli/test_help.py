@@ -30,8 +30,8 @@ def test_the_commands() -> None:
     """The verbs of the contract, and no other."""
     assert set(COMMANDS) == {
         "agent", "agents", "backup", "best", "cancel", "check", "controller", "demo", "down", "edit", "enqueue", "exec",
-        "export", "gc", "import", "logs", "ls", "pause", "resume", "retry", "rm", "run", "runs", "schema", "show",
-        "status", "stop", "sweep", "sync",
+        "export", "gc", "import", "importance", "logs", "ls", "pause", "resume", "retry", "rm", "run", "runs", "schema",
+        "show", "status", "stop", "sweep", "sync",
     }  # fmt: skip
 
 
