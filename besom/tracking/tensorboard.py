@@ -193,7 +193,7 @@ def _of_event(event: Any) -> dict[str, Any]:
 
 
 def _patch_summary(module: ModuleType) -> Undo:
-    """For `tf.summary`; it is there twice, once for users and once for TensorBoard's own functions."""
+    """For `tf.summary`: a module for users, one for TensorBoard's functions, one for `import tensorflow.summary`."""
 
     def wrap_create(create: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(create)
@@ -262,6 +262,7 @@ def _picture(encoded: bytes) -> Image:
 _patches = Patches({
     "torch.utils.tensorboard.writer": _patch_writer,
     "tensorboardX.writer": _patch_writer,
+    "tensorflow.summary": _patch_summary,
     "tensorflow._api.v2.summary": _patch_summary,
     "tensorflow._api.v2.compat.v2.summary": _patch_summary,
 })  # fmt: skip

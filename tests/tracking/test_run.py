@@ -25,6 +25,7 @@ from besom.errors import (
 from besom.messages import Claim, RunEdited
 from besom.tracking import run as run_module
 from besom.tracking.config import RunConfig
+from besom.tracking.reader import summary
 from besom.tracking.run import ERROR_LINES, Run, RunIdentity, last_lines
 from besom.tracking.spool import WriterName
 from besom.tracking.trial import Trial
@@ -215,6 +216,17 @@ def test_names_without_utf8(run: Run, desk: Desk) -> None:
     run.log({"a": 1})
     run.finish()
     assert desk.rows("r") == [{"_step": 0, "bad?": "?"}, {"_step": 1, "a": 1}]
+
+
+def test_the_summary_set_inside_a_dict(run: Run, desk: Desk) -> None:
+    """It reaches the store, over what was logged before."""
+    run.log({"u": {"v": 1, "w": 1}})
+    run.summary["u"]["v"] = 5
+    run.summary.u.w = 6
+    run.finish()
+    desk.record()
+    with desk.store.read() as conn:
+        assert summary(conn, run.id)["u"] == {"v": 5, "w": 6}
 
 
 def test_the_summary_follows(run: Run, desk: Desk) -> None:
