@@ -1,4 +1,8 @@
-"""`init(sync_tensorboard=True)` with the writers of torch, tensorboardX and TensorFlow."""
+"""`init(sync_tensorboard=True)` with the writers of torch, tensorboardX and TensorFlow.
+
+TensorFlow is half a gigabyte and not in requirements.txt: its tests run where it is installed, the one of keras with
+KERAS_BACKEND=tensorflow.
+"""
 
 from __future__ import annotations
 
