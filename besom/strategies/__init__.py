@@ -8,31 +8,44 @@ from __future__ import annotations
 
 from besom.errors import ConfigError
 from besom.strategies.domains import (
+    Beta,
     Categorical,
     Constant,
     Domain,
     IntUniform,
+    LogNormal,
     LogUniform,
+    Normal,
+    QLogUniform,
     QUniform,
+    Rounded,
     Uniform,
     Value,
 )
-from besom.strategies.grid import Grid
+from besom.strategies.grid import Grid, Skipped
 from besom.strategies.random_search import RandomSearch
-from besom.strategies.space import Dimension, Space
+from besom.strategies.space import Condition, Constraint, Dimension, Space
 from besom.strategies.strategy import EndedTrial, Params, RunningTrial, Strategy
 
 __all__ = [
+    "Beta",
     "Categorical",
+    "Condition",
     "Constant",
+    "Constraint",
     "Dimension",
     "Domain",
     "EndedTrial",
     "IntUniform",
+    "LogNormal",
     "LogUniform",
+    "Normal",
     "Params",
+    "QLogUniform",
     "QUniform",
+    "Rounded",
     "RunningTrial",
+    "Skipped",
     "Space",
     "Strategy",
     "Uniform",
@@ -41,7 +54,15 @@ __all__ = [
 ]
 
 
-def make_strategy(method: str, space: Space, *, seed: int, goal: str = "minimize") -> Strategy:
+def make_strategy(
+    method: str,
+    space: Space,
+    *,
+    seed: int,
+    goal: str = "minimize",
+    surrogate: str = "gp",
+    skipped: Skipped | None = None,
+) -> Strategy:
     """A fresh strategy that has seen no trial yet.
 
     Args:
@@ -49,19 +70,21 @@ def make_strategy(method: str, space: Space, *, seed: int, goal: str = "minimize
         space: What to search.
         seed: Source of all randomness; grid uses none.
         goal: "minimize" or "maximize"; only bayes looks at it.
+        surrogate: What bayes fits: "gp" for Gaussian processes, "rf" or "et" for a forest.
+        skipped: What a grid need not try; the others look at the history alone.
 
     Raises:
-        ConfigError: if the method or the goal is unknown, or the method cannot search this space.
+        ConfigError: if the method, the goal or the surrogate is unknown, or the method cannot search this space.
     """
     if goal not in ("minimize", "maximize"):
         raise ConfigError(f"metric.goal is {goal!r}; write minimize or maximize")
     if method == "grid":
-        return Grid(space)
+        return Grid(space, skipped)
     if method == "random":
         return RandomSearch(space, seed)
     if method == "bayes":
         # Here and not above: it brings scikit-learn along, two seconds that grid and random need not wait.
-        from besom.strategies.bayes import Bayes
+        from besom.strategies.bayes import Bayes, parts_of
 
-        return Bayes(space, seed, goal)
+        return Bayes(space, seed, goal, parts_of(surrogate))
     raise ConfigError(f"method is {method!r}; write grid, random or bayes")
