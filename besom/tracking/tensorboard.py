@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from besom.errors import UsageError
 from besom.tracking.active import active_run
 from besom.tracking.media.arrays import pillow
 from besom.tracking.media.histogram import BINS_LIMIT, Histogram
@@ -143,7 +144,7 @@ def _write(find: Callable[[], tuple[str, int | None, dict[str, Any]]]) -> None:
     except (
         Exception
     ) as error:  # a foreign writer's call must not fail because of us; a trial's interrupt is no Exception
-        _say_once(f"{type(error).__name__}: {error}")
+        _say_once(str(error) or type(error).__name__)
 
 
 @functools.cache
@@ -211,6 +212,8 @@ def _patch_summary(module: ModuleType) -> Undo:
             plugin = metadata.plugin_data.plugin_name if metadata is not None else ""
 
             def find() -> tuple[str, int | None, dict[str, Any]]:
+                if not sys.modules["tensorflow"].executing_eagerly():
+                    raise UsageError(f"{tag} is written inside a tf.function, which TensorFlow runs by itself")
                 if plugin not in _SHOWN or not bool(module.should_record_summaries()):
                     return "", None, {}
                 at = step if step is not None else module.experimental.get_step()

@@ -194,6 +194,7 @@ def train():
 
 sweep_config = {
     "name": "demo", "method": "random", "metric": {"name": "val_loss", "goal": "minimize"},
+    "early_terminate": {"type": "hyperband", "min_iter": 3},
     "parameters": {"lr": {"min": 0.0, "max": 1.0}, "optimizer": {"parameters": {"momentum": {"values": [0, 1]}}}},
 }
 sweep_id = wandb.sweep(sweep_config, project="sweeps-demo")

@@ -98,6 +98,26 @@ def test_tensorflow(recorded: Callable[[str], ApiRun], tmp_path: Path) -> None:
     assert rows[0]["train/sample"]["filenames"]
 
 
+def test_inside_a_function_of_tensorflow(
+    recorded: Callable[[str], ApiRun], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What TensorFlow writes by itself is not seen, which is said once for each name; it goes on."""
+    tf = pytest.importorskip("tensorflow")
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def train(loss: Any) -> Any:
+        tf.summary.scalar("inside", loss, step=1)
+        return loss * 2
+
+    besom.init(project="tf-function", sync_tensorboard=True)
+    with tf.summary.create_file_writer(str(tmp_path / "logs")).as_default():
+        assert [float(train(tf.constant(1.0))) for _ in range(2)] == [2.0, 2.0]
+        tf.summary.scalar("outside", 0.5, step=1)
+    besom.finish()
+    assert rows_of(recorded("tf-function")) == [{"outside": 0.5, "global_step": 1}]
+    assert caplog.text.count("inside is written inside a tf.function") == 1
+
+
 def test_keras_callback_of_tensorboard(recorded: Callable[[str], ApiRun], tmp_path: Path) -> None:
     """What `keras.callbacks.TensorBoard` writes on TensorFlow arrives, by epoch."""
     pytest.importorskip("tensorflow")

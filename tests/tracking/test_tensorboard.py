@@ -14,9 +14,12 @@ import pytest
 import besom
 from besom.broker.connection import Connection
 from besom.errors import TrialStopped
+from besom.messages import Claim
 from besom.tracking import tensorboard
+from besom.tracking.trial import Trial, set_trial
 
-from .desk import Desk
+from .desk import Desk, record
+from .stories import spec
 
 
 class FileWriter:
@@ -120,14 +123,16 @@ def test_only_runs_that_asked(wired: Connection, desk: Desk) -> None:
 
 def test_a_stopped_trial_ends_in_its_writer(wired: Connection, tmp_path: Path) -> None:
     """A script that logs by a SummaryWriter alone is stopped there, its own event written."""
-    run = besom.init(project="p", sync_tensorboard=True)
+    claim = Claim(sweep="s", number=1, attempt=1, token="t", params={})
+    wired.redis.hset(wired.keys.sweep("s"), "state", "running")
+    wired.redis.hset(wired.keys.trials("s"), "1", record("t"))
+    trial = Trial(spec(), claim, tmp_path / "trial", wired)
+    set_trial(trial)
+    besom.init(sync_tensorboard=True)
     writer = FileWriter("runs/a")
-    run.trial = SimpleNamespace(interrupt=TrialStopped)  # type: ignore[assignment]
-    try:
-        with pytest.raises(TrialStopped):
-            writer.scalar("loss", 1.0, 1)
-    finally:
-        run.trial = None
+    trial.interrupt = TrialStopped
+    with pytest.raises(TrialStopped):
+        writer.scalar("loss", 1.0, 1)
     assert len(writer.events) == 1
 
 
