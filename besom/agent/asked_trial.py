@@ -5,6 +5,7 @@ Its run is written as every other; how the end gets into the ledger is its sweep
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 import traceback
@@ -43,6 +44,8 @@ class AskedTrial:
         as in a train function."""
         self.trial = trial
         """The attempt, as the ledger lent it."""
+        self.params: dict[str, Any] = copy.deepcopy(trial.claim.params)
+        """What to try; the loop's own to change."""
         self._end = end
         self._lock = threading.Lock()
         self._over = False
@@ -60,11 +63,6 @@ class AskedTrial:
     def number(self) -> int:
         """Within its sweep, from 1."""
         return self.trial.claim.number
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """What to try."""
-        return self.trial.claim.params
 
     @property
     def is_over(self) -> bool:
