@@ -90,7 +90,7 @@ def _lines() -> Iterator[str]:
     for key in OWN_KEYS:
         field = SweepConfig.model_fields[key]
         yield f"### `{key}`\n"
-        yield f"{field.title} Write {field.description}. {_default(field)}\n"
+        yield f"{field.title} Write {field.description}. {_default(field)}".rstrip() + "\n"
         yield f"```yaml\n{(field.examples or [''])[0]}\n```\n"
         if key == "metric":
             yield from _table(MetricConfig)
@@ -116,7 +116,7 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
         return
     yield "| key | what it is | default |\n|---|---|---|"
     for key, field in fields.items():
-        told = " ".join(part for part in (field.title, f"{field.description}") if part)
+        told = f"{field.title} Write {field.description}." if field.title else field.description
         yield f"| `{key}` | {told} | {_value(field)} |"
     yield ""
 

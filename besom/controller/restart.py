@@ -86,7 +86,8 @@ def _load_trials(conn: Connection, plan: SweepPlan) -> None:
     for row in conn.execute(mine.where(trials.c.state.in_(_OPEN))).mappings():
         waiting = row["state"] == "queued"
         plan.issue(row["number"], json.loads(row["params"]), claimed=row["attempt"] > 0 or not waiting, waiting=waiting)
-    plan.began = conn.scalar(select(func.min(trials.c.started)).where(trials.c.sweep == plan.spec.id))
+    if plan.config.time_cap is not None:
+        plan.began = conn.scalar(select(func.min(trials.c.started)).where(trials.c.sweep == plan.spec.id))
     if plan.adaptive:
         rows = conn.execute(mine.where(trials.c.state.not_in(_OPEN))).mappings().all()
         logged = read_scores(conn, plan, [row["number"] for row in rows])

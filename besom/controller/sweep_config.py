@@ -16,10 +16,11 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from besom.controller.conditions import Names, conditions_of
 from besom.controller.durations import DURATION_RULE, seconds
+from besom.controller.marks import Marks
 from besom.controller.parameters import Parameters, leaves, read_parameters
 from besom.controller.sections import Path, Problems, Section, WholeNumber, check, nearest, shown
 from besom.controller.stopping_config import EarlyTerminate, read_early_terminate
-from besom.controller.sweep_file import Marks, plain_config, read_config, read_text
+from besom.controller.sweep_file import plain_config, read_config, read_text
 from besom.errors import ConfigError
 
 if TYPE_CHECKING:

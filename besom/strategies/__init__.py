@@ -55,7 +55,13 @@ __all__ = [
 
 
 def make_strategy(
-    method: str, space: Space, *, seed: int, goal: str = "minimize", skipped: Skipped | None = None
+    method: str,
+    space: Space,
+    *,
+    seed: int,
+    goal: str = "minimize",
+    surrogate: str = "gp",
+    skipped: Skipped | None = None,
 ) -> Strategy:
     """A fresh strategy that has seen no trial yet.
 
@@ -64,10 +70,11 @@ def make_strategy(
         space: What to search.
         seed: Source of all randomness; grid uses none.
         goal: "minimize" or "maximize"; only bayes looks at it.
+        surrogate: What bayes fits: "gp" for Gaussian processes, "rf" or "et" for a forest.
         skipped: What a grid need not try; the others look at the history alone.
 
     Raises:
-        ConfigError: if the method or the goal is unknown, or the method cannot search this space.
+        ConfigError: if the method, the goal or the surrogate is unknown, or the method cannot search this space.
     """
     if goal not in ("minimize", "maximize"):
         raise ConfigError(f"metric.goal is {goal!r}; write minimize or maximize")
@@ -77,7 +84,7 @@ def make_strategy(
         return RandomSearch(space, seed)
     if method == "bayes":
         # Here and not above: it brings scikit-learn along, two seconds that grid and random need not wait.
-        from besom.strategies.bayes import Bayes
+        from besom.strategies.bayes import Bayes, parts_of
 
-        return Bayes(space, seed, goal)
+        return Bayes(space, seed, goal, parts_of(surrogate))
     raise ConfigError(f"method is {method!r}; write grid, random or bayes")

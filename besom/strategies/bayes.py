@@ -1,52 +1,66 @@
-"""Bayesian optimization: fit a Gaussian process to what is known, try where it expects the most improvement.
+"""Bayesian optimization: fit what is known, try where the fit expects the most improvement.
 
-The first trials follow a Latin hypercube. Then each suggest fits once; pending trials, and the batch's own
-earlier points, count as if they gave what the fit predicts. No point is ever suggested twice.
+The first trials follow a design. Then each suggestion looks through one of a few models in turn; pending trials, and
+the batch's own earlier points, count as if they gave what the model predicts. No point is ever suggested twice.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Hashable, Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
-from skopt.sampler import Lhs
 from threadpoolctl import ThreadpoolController
 
 from besom.errors import ConfigError
 from besom.strategies.cube import Array, Cube
+from besom.strategies.design import design, design_size
 from besom.strategies.domains import Constant
+from besom.strategies.knowledge import Knowledge, Parts, forest_parts
 from besom.strategies.observations import Observations
+from besom.strategies.random_search import draw
 from besom.strategies.space import Space
 from besom.strategies.strategy import Counting, EndedTrial, Params, RunningTrial
-from besom.strategies.surrogate import Surrogate, log_expected_improvement, tame
 
-__all__ = ["Bayes"]
+__all__ = ["Bayes", "parts_of"]
 
 _FULL_SIZE = 2000
 """A finite space up to this size is scored whole."""
-_DRAWS, _NEAR, _CENTRES = 1000, 60, 5
-_WIDTHS = (0.2, 0.05, 0.01)
-_REFINEMENTS = (0.05, 0.015, 0.005, 0.0015)
+_WALKED = 200_000
+"""A finite space up to this size is searched for its last free points; in a larger one, draws find some."""
+_SPARE = 20
+"""Random points behind the model's own, should all of those be taken."""
+
+log = logging.getLogger("besom")
 
 # BLAS threads fight over the cores that trials need; on matrices this small one thread is also the fastest.
 _blas = ThreadpoolController()
 
+_DEFAULT = Parts()
+
 
 class Bayes(Counting):
-    """Expected improvement on a Gaussian process, for any mix of domains.
+    """Expected improvement on Gaussian processes, for any mix of domains.
+
+    Args:
+        space: What to search.
+        seed: Source of all randomness.
+        goal: "minimize" or "maximize".
+        parts: What the search is made of.
 
     Raises:
         ConfigError: if there is nothing but constants.
     """
 
-    def __init__(self, space: Space, seed: int, goal: str) -> None:
+    def __init__(self, space: Space, seed: int, goal: str, parts: Parts = _DEFAULT) -> None:
         super().__init__()
         if all(isinstance(dimension.domain, Constant) for dimension in space.dimensions):
             raise ConfigError("method: bayes has nothing to search, all parameters are constants; give one a range")
         self._space = space
         self._seed = seed
+        self._parts = parts
         self._cube = Cube(space)
         self._seen = Observations(self._cube, -1.0 if goal == "maximize" else 1.0)
 
@@ -57,13 +71,17 @@ class Bayes(Counting):
         self._seen.set_pending(running)
 
     def suggest(self, count: int) -> list[Params]:
-        """The most promising points that nobody has tried, fewer when all have been."""
+        """The most promising points that nobody has tried, fewer when all have been.
+
+        Raises:
+            ConfigError: so few points satisfy the constraints that none was drawn.
+        """
         taken = self._seen.tried()
         batch: list[Params] = []
         with _blas.limit(limits=1):
-            model = self._fit() if self._issued + count > len(self._design) else None
+            knowledge = Knowledge(self._cube, self._seen.history(), self._seen.pending_rows(), self._parts)
             for number in range(self._issued + 1, self._issued + 1 + count):
-                params = self._choose(number, model, taken)
+                params = self._choose(number, knowledge, taken)
                 if params is None:
                     break
                 taken.add(self._space.key(params))
@@ -72,71 +90,73 @@ class Bayes(Counting):
 
     @cached_property
     def _design(self) -> Array:
-        """Rows for the first trials, spread over every dimension."""
-        searched = self._cube.searched
-        rows = np.full((max(4, min(2 * len(searched), 10)), len(self._space.dimensions)), 0.5)
-        if searched:
-            sampler = Lhs(lhs_type="classic", criterion="maximin", iterations=100)
-            seed = random.Random(f"{self._seed}:design").getrandbits(32)
-            rows[:, searched] = sampler.generate([(0.0, 1.0)] * len(searched), len(rows), random_state=seed)
-        return self._cube.snap(rows)
+        return design(self._cube, self._seed)
 
-    def _fit(self) -> Surrogate | None:
-        rows, values = self._seen.fit_rows()
-        if len(values) < 2 or not self._cube.searched:
-            return None
-        model = Surrogate(self._cube.features(rows), tame(values))
-        pending = self._seen.pending_rows()
-        if len(pending):
-            model.believe(self._cube.features(pending))
-        return model
+    @cached_property
+    def _all_rows(self) -> Array | None:
+        """Every row of a space small enough to score whole."""
+        size = self._space.size
+        return self._cube.all_rows() if size is not None and size <= _FULL_SIZE else None
 
-    def _choose(self, number: int, model: Surrogate | None, taken: set[Hashable]) -> Params | None:
+    def _choose(self, number: int, knowledge: Knowledge, taken: set[Hashable]) -> Params | None:
         size = self._space.size
         if size is not None and len(taken) >= size:
             return None
         source = random.Random(f"{self._seed}:{number}")
         rng = np.random.default_rng(source.getrandbits(128))
-        if number <= len(self._design):
-            rows = np.vstack([self._design[number - 1], self._cube.draw(rng, 20)])
-        elif model is None:
-            rows = self._cube.draw(rng, 20)
-        else:
-            rows = self._ranked(model, rng)
-        params = self._first_new(rows, taken, source.random())
-        if model is not None:
-            model.believe(self._cube.features(self._cube.snap(np.array([self._space.coordinates(params)]))))
+        rows = np.vstack([self._promising(number, knowledge, rng), self._cube.draw(rng, _SPARE)])
+        params = self._first_new(rows, taken) or self._any_new(number, source.random(), taken)
+        for row in self._cube.rows([] if params is None else [params]):
+            if row is not None:
+                knowledge.pend(row)
         return params
 
-    def _first_new(self, rows: Iterable[Array], taken: set[Hashable], start: float) -> Params:
-        """The first row that is not taken; in a finite space where all are, the next free point from `start` on."""
+    def _promising(self, number: int, knowledge: Knowledge, rng: np.random.Generator) -> Array:
+        """Rows to try as trial `number`, best first: of the design while there is no model."""
+        if number > design_size(self._cube) and knowledge.is_enough:
+            try:
+                return knowledge.ranked(number, rng, self._all_rows)
+            except (ArithmeticError, ValueError, MemoryError) as error:  # numpy's LinAlgError is a ValueError
+                _say_once(f"bayes: the model failed ({error!r}); trials without one are drawn at random")
+        return self._design[number - 1 : number]
+
+    def _first_new(self, rows: Iterable[Array], taken: set[Hashable]) -> Params | None:
         for row in rows:
             params = self._cube.params(row)
+            if self._space.key(params) not in taken and self._space.allows(params):
+                return params
+        return None
+
+    def _any_new(self, number: int, start: float, taken: set[Hashable]) -> Params | None:
+        """A free point wherever it is: in a finite space the next one from the fraction `start` on, by index."""
+        size = self._space.size
+        if size is not None and size <= _WALKED:
+            first = int(start * size)
+            points = (self._space.point((first + step) % size) for step in range(size))
+            free = (one for one in points if self._space.key(one) not in taken and self._space.allows(one))
+            return next(free, None)
+        for attempt in range(_SPARE):
+            params = draw(self._space, self._seed, f"{number}:{attempt}")
             if self._space.key(params) not in taken:
                 return params
-        return next((params for params in self._cube.walk(start) if self._space.key(params) not in taken), params)
+        return None
 
-    def _ranked(self, model: Surrogate, rng: np.random.Generator) -> Array:
-        """Candidates, the most promising first."""
-        best = model.best()
 
-        def score(rows: Array) -> Array:
-            return log_expected_improvement(*model.predict(self._cube.features(rows)), best)
+def parts_of(surrogate: str) -> Parts:
+    """The search with Gaussian processes ("gp"), a random forest ("rf") or extremely randomised trees ("et").
 
-        if self._space.size is not None and self._space.size <= _FULL_SIZE:
-            rows = self._cube.all_rows()
-            return rows[np.argsort(-score(rows), kind="stable")]
-        rows = self._candidates(rng)
-        scores = score(rows)
-        for width in _REFINEMENTS:
-            top = rows[np.argsort(-scores, kind="stable")[:_CENTRES]]
-            closer = self._cube.neighbours(rng, top, _NEAR, width)
-            rows, scores = np.vstack([rows, closer]), np.concatenate([scores, score(closer)])
-        return rows[np.argsort(-scores, kind="stable")]
+    Raises:
+        ConfigError: if it is none of these.
+    """
+    if surrogate == "gp":
+        return _DEFAULT
+    if surrogate == "rf":
+        return forest_parts("rf")
+    if surrogate == "et":
+        return forest_parts("et")
+    raise ConfigError(f"surrogate is {surrogate!r}; write gp, rf or et")
 
-    def _candidates(self, rng: np.random.Generator) -> Array:
-        """Points from everywhere, and around the best trials."""
-        rows, values = self._seen.fit_rows()
-        centres = rows[np.argsort(values, kind="stable")[:_CENTRES]]
-        near = [self._cube.neighbours(rng, centres, _NEAR, width) for width in _WIDTHS]
-        return np.vstack([self._cube.draw(rng, _DRAWS), *near])
+
+@cache
+def _say_once(text: str) -> None:
+    log.warning(text)

@@ -1,85 +1,105 @@
-"""What bayes remembers of the trials: all points, and the few whose values a fit can carry.
-
-Keeps the best and the most recent, so a fit costs the same after a thousand trials as after two hundred.
-"""
+"""What bayes remembers of the trials: their rows, what they gave, and which points are taken."""
 
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_left
 from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from besom.strategies.cube import Array, Cube
+from besom.strategies.cube import Array, Cube, Flags, Positions
 from besom.strategies.strategy import EndedTrial, RunningTrial
 
-__all__ = ["Observations"]
+__all__ = ["History", "Observations"]
 
-_BEST, _RECENT, _PENDING = 100, 100, 100
+
+class History(NamedTuple):
+    """Ended trials by number: rows, shape (n, dimensions), and values, shape (n,); lower is better, inf is failed."""
+
+    rows: Array
+    values: Array
+    settled: int
+    """How many of them have lower numbers than any trial that still runs, so no later result comes between them."""
+
+    @property
+    def failed(self) -> Flags:
+        """Which trials gave no value."""
+        return np.isinf(self.values)
+
+    def valued(self) -> History:
+        """The trials that gave a value."""
+        return self.at(np.flatnonzero(~self.failed))
+
+    def first(self, count: int) -> History:
+        """The first so many trials."""
+        return self.at(np.arange(count))
+
+    def at(self, positions: Positions) -> History:
+        """Some of the trials, given in order."""
+        settled = int(np.searchsorted(positions, self.settled))
+        return History(self.rows[positions], self.values[positions], settled)
+
+    def essence(self, limit: int) -> History:
+        """At most `limit` trials that tell the most: the best half, the latest quarter, the rest evenly."""
+        n = len(self.values)
+        if n <= limit:
+            return self
+        kept = np.zeros(n, dtype=bool)
+        kept[np.argsort(self.values, kind="stable")[: limit // 2]] = True
+        kept[n - limit // 4 :] = True
+        rest = np.flatnonzero(~kept)
+        kept[rest[np.linspace(0, len(rest) - 1, limit - int(kept.sum())).astype(int)]] = True
+        return self.at(np.flatnonzero(kept))
 
 
 class Observations:
-    """The history of a sweep as rows and values, lower being better; the same in whatever order trials end."""
+    """The history of a sweep; the same in whatever order trials end."""
 
     def __init__(self, cube: Cube, sign: float) -> None:
         self._cube = cube
         self._sign = sign
-        self._rows: dict[int, Array] = {}
-        self._best: list[tuple[float, int]] = []
-        self._recent: list[tuple[int, float]] = []
-        self._worst = -math.inf
+        self._ended: dict[int, tuple[Array, float]] = {}
         self._ended_keys: set[Hashable] = set()
         self._pending_keys: set[Hashable] = set()
         self._pending: list[Array] = []
+        self._oldest: float = math.inf
 
     def add(self, ended: Sequence[EndedTrial]) -> None:
         """Remember trials that ended; a cancelled one says nothing but that its point was tried."""
-        for trial in ended:
-            row = self._cube.row(trial.params)
+        rows = self._cube.rows([trial.params for trial in ended])
+        for trial, row in zip(ended, rows, strict=True):
             if row is None:
                 continue
             self._ended_keys.add(self._cube.space.key(trial.params))
             if trial.state != "cancelled":
-                self._observe(trial.number, row, self._valid(trial))
-        kept = {number for _, number in self._best} | {number for number, _ in self._recent}
-        self._rows = {number: row for number, row in self._rows.items() if number in kept}
+                self._ended[trial.number] = (row, self._valid(trial))
 
     def set_pending(self, running: Sequence[RunningTrial]) -> None:
         """Replace what is known of trials that have not ended."""
-        known = [(trial, self._cube.row(trial.params)) for trial in sorted(running, key=lambda trial: trial.number)]
-        self._pending_keys = {self._cube.space.key(trial.params) for trial, row in known if row is not None}
-        self._pending = [row for _, row in known if row is not None][-_PENDING:]
+        self._oldest = min((trial.number for trial in running), default=math.inf)
+        ordered = [trial.params for trial in sorted(running, key=lambda trial: trial.number)]
+        rows = self._cube.rows(ordered)
+        known = [(params, row) for params, row in zip(ordered, rows, strict=True) if row is not None]
+        self._pending_keys = {self._cube.space.key(params) for params, _ in known}
+        self._pending = [row for _, row in known]
 
     def tried(self) -> set[Hashable]:
         """The keys of all points issued so far, in a set of the caller's own."""
         return self._ended_keys | self._pending_keys
 
-    def fit_rows(self) -> tuple[Array, Array]:
-        """Rows and values to fit, by trial number; no rows while no trial has given a finite value.
-
-        A trial without one (failed, crashed, NaN) has the worst that any trial gave.
-        """
-        if not self._best:
-            return np.empty((0, len(self._cube.space.dimensions))), np.empty(0)
-        values = {number: self._worst if math.isinf(value) else value for number, value in self._recent}
-        values.update({number: value for value, number in self._best})
-        numbers = sorted(values)
-        return np.array([self._rows[number] for number in numbers]), np.array([values[number] for number in numbers])
+    def history(self) -> History:
+        """All that ended."""
+        numbers = sorted(self._ended)
+        rows = np.array([self._ended[number][0] for number in numbers]).reshape(-1, len(self._cube.unordered))
+        values = np.array([self._ended[number][1] for number in numbers])
+        return History(rows, values, bisect_left(numbers, self._oldest))
 
     def pending_rows(self) -> Array:
-        """Rows of the latest pending trials, by number."""
+        """Rows of the pending trials, by number."""
         return np.array(self._pending).reshape(-1, len(self._cube.space.dimensions))
 
     def _valid(self, trial: EndedTrial) -> float:
         usable = trial.state in ("finished", "stopped") and trial.value is not None and math.isfinite(trial.value)
         return self._sign * float(trial.value) if usable and trial.value is not None else math.inf
-
-    def _observe(self, number: int, row: Array, value: float) -> None:
-        self._rows[number] = row
-        insort(self._recent, (number, value))
-        del self._recent[:-_RECENT]
-        if math.isfinite(value):
-            self._worst = max(self._worst, value)
-            insort(self._best, (value, number))
-            del self._best[_BEST:]

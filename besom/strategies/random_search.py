@@ -35,7 +35,7 @@ class RandomSearch(Counting):
         return [draw(self._space, self._seed, number) for number in range(first, first + count)]
 
 
-def draw(space: Space, seed: int, number: int) -> Params:
+def draw(space: Space, seed: int, number: int | str) -> Params:
     """The point that random search tries as trial `number`.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -144,3 +145,20 @@ def test_time_cap_ends_the_sweep(world: World) -> None:
     for _ in range(3):
         controller.step(block_ms=0)
     assert world.state(sweep) == "finished"
+
+
+def test_time_cap_counts_on_after_a_restart(world: World) -> None:
+    """Another controller reads from the store when the first trial was claimed."""
+    world.now = time.time()  # as Redis', which says when a trial was claimed
+    first, sweep = world.controller(), world.sweep("random", time_cap=60)
+    begun(world, first, sweep, 1)
+    first.step(block_ms=0)
+    first.close()
+    second = world.controller()
+    world.now += 55
+    second.step(block_ms=0)
+    assert world.state(sweep) == "running"
+    world.now += 10
+    second._next.clear()
+    second.step(block_ms=0)
+    assert world.state(sweep) == "stopping"
