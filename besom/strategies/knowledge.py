@@ -33,7 +33,7 @@ _BELIEVED = 300
 """Pending points that a model takes in, at least, if there are more; at most twice as many."""
 _UNWANTED = 100
 """Of the failed trials, so many of the latest count as bad points."""
-_LOST = 0.75
+_LOST = 0.25
 """The quantile of the values that a failed trial counts as, so that no model sees promise beyond the edge."""
 _WORK, _FEWEST = 60_000, 150
 """Likenesses to trials that half a pool of candidates costs at most, so that many trials do not make it slow; and the
