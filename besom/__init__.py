@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from besom.agent.agent import agent as agent
+    from besom.agent.ask import open_sweep as open_sweep
     from besom.controller.create import sweep as sweep
     from besom.errors import BesomError as BesomError
     from besom.errors import ConfigError as ConfigError
@@ -108,6 +109,7 @@ __all__ = [
     "log_model",
     "login",
     "mark_preempting",
+    "open_sweep",
     "plot",
     "restore",
     "run",
@@ -139,6 +141,7 @@ _HOMES = {
     "Api": ("besom.tracking.api", "Api"),
     "Run": ("besom.tracking.run", "Run"),
     "init": ("besom.tracking.init", "init"),
+    "open_sweep": ("besom.agent.ask", "open_sweep"),
     "sweep": ("besom.controller.create", "sweep"),
     "AlertLevel": ("besom.tracking.alert", "AlertLevel"),
     "Settings": ("besom.tracking.settings", "RunSettings"),

@@ -38,6 +38,8 @@ __all__ = [
     "RunEnded",
     "RunStarted",
     "SweepCreated",
+    "SweepEdit",
+    "SweepEdited",
     "SweepRemoved",
     "SweepSpec",
     "SweepState",
@@ -95,6 +97,15 @@ class Metric(Message):
     goal: Literal["minimize", "maximize"] = "minimize"
 
 
+class SweepEdit(Message):
+    """When a sweep's config was changed."""
+
+    entry: str
+    """Of the journal."""
+    issued: int
+    """Trials that had been issued. Given points that had had their turn by then are no longer in the config."""
+
+
 class SweepSpec(Message):
     """A sweep as agents, readers and the controller see it; stands in the sweep's hash in Redis."""
 
@@ -118,6 +129,8 @@ class SweepSpec(Message):
     """Share of the agents that serve several sweeps."""
     signature: str = ""
     """HMAC of what would be executed, by whoever knows BESOM_SECRET."""
+    edits: tuple[SweepEdit, ...] = ()
+    """Changes of the config, in order; only the store's copy of the sweep has them."""
 
     @field_validator("version")
     @classmethod
@@ -130,6 +143,14 @@ class SweepSpec(Message):
     def path(self) -> str:
         """entity/project/id."""
         return f"{self.entity}/{self.project}/{self.id}"
+
+    def points_done(self, issued: int) -> int:
+        """How many of the config's `points` have had their turn, now that so many trials have been issued.
+
+        They have it right after the last edit, each `repeats` times.
+        """
+        repeats, start = int(self.config.get("repeats", 1)), self.edits[-1].issued if self.edits else 0
+        return min(len(self.config.get("points", ())), -(-issued // repeats) - -(-start // repeats))
 
 
 def signature_of(spec: SweepSpec, secret: str) -> str:
@@ -179,6 +200,17 @@ class SweepStateSet(Event):
     kind = "state"
     sweep: str
     state: SweepState
+
+
+class SweepEdited(Event):
+    """`besom edit` and `besom enqueue`: another config from here on."""
+
+    kind = "sweep_edit"
+    sweep: str
+    base: int
+    """Edits that its author knew of; when there are others it does nothing."""
+    config: Annotated[dict[str, Any], _FromJson]
+    """Its `points` are those that its author knew of, and then the new ones."""
 
 
 class SweepRemoved(Event):
@@ -393,8 +425,8 @@ class BatchBody(Message):
 _KINDS: dict[str, type[Event]] = {
     kind.kind: kind
     for kind in (
-        SweepCreated, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased, AttemptLost,
-        RunStarted, RunEnded, RunBeat, RunEdited, RunAlerted, ArtifactLogged, FileSaved, Batch,
+        SweepCreated, SweepEdited, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased,
+        AttemptLost, RunStarted, RunEnded, RunBeat, RunEdited, RunAlerted, ArtifactLogged, FileSaved, Batch,
     )
 }  # fmt: skip
 

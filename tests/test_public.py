@@ -18,9 +18,9 @@ FACE = {
     "AlertLevel", "Api", "Artifact", "Audio", "BesomError", "ConfigError", "Histogram", "Html", "Image",
     "Object3D", "Plotly", "Run", "Settings", "Table", "TrialCancelled", "TrialInterrupted", "TrialPreempted",
     "TrialStopped", "UsageError", "Video", "__version__", "agent", "alert", "config", "define_metric", "finish",
-    "init", "join", "log", "log_artifact", "log_model", "login", "mark_preempting", "plot", "restore", "run", "save",
-    "setup", "summary", "sweep", "teardown", "termerror", "termlog", "termwarn", "unwatch", "use_artifact",
-    "use_model", "watch",
+    "init", "join", "log", "log_artifact", "log_model", "login", "mark_preempting", "open_sweep", "plot", "restore",
+    "run", "save", "setup", "summary", "sweep", "teardown", "termerror", "termlog", "termwarn", "unwatch",
+    "use_artifact", "use_model", "watch",
 }  # fmt: skip
 
 HEAVY = {"redis", "pydantic", "numpy", "sqlalchemy", "scipy", "sklearn", "skopt", "rq", "click", "rich", "starlette"}

@@ -15,15 +15,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from besom.agent.beat import Beat
+from besom.agent.beat import WHY, Beat
 from besom.agent.command_line import check_allowed
 from besom.agent.command_trial import CommandTrials
 from besom.agent.function_loop import FunctionLoop
 from besom.agent.function_trial import FunctionTrials
 from besom.agent.gpus import Gpus
-from besom.agent.held import Held
+from besom.agent.held import Held, may_stop_early
 from besom.agent.limits import Limits, Tally, read_limits
 from besom.agent.project import ProjectSweeps
 from besom.agent.signals import IdleAgentInterrupted, Signals
@@ -41,12 +41,6 @@ from besom.tracking.connections import shared_connection
 __all__ = ["Agent", "agent"]
 
 log = logging.getLogger("besom")
-
-_WHY: Final[dict[str, type[TrialStopped | TrialPreempted | TrialCancelled]]] = {
-    "cancel": TrialCancelled,
-    "stop": TrialStopped,
-    "stale": TrialPreempted,
-}
 
 
 class Loop(Protocol):
@@ -170,7 +164,7 @@ class Agent:
             self._signalled,
             info,
         )
-        self._held = Held(connection, self.id, self._beat, self.tally, self._signals, say)
+        self._held = Held(connection, self.id, self._beat, self.tally, self._signals, say, self._is_watched)
         self._source = Patient(self._make_source(project), connection, say)
         self._loop = self._make_loop(function)
 
@@ -196,6 +190,9 @@ class Agent:
         return self.ran
 
     # ---- parts
+
+    def _is_watched(self, sweep: str) -> bool:
+        return may_stop_early(self._source.spec_of(sweep))
 
     def _check_allowed(self, spec: SweepSpec) -> None:
         check_allowed(spec, self._settings, allow_command=self._allow_command)
@@ -223,7 +220,7 @@ class Agent:
     # ---- what comes from outside
 
     def _told(self, claim: Claim, verdict: Verdict) -> None:
-        self._loop.interrupt(claim, _WHY[verdict])
+        self._loop.interrupt(claim, WHY[verdict])
 
     def _signalled(self) -> None:
         self._loop.signalled()

@@ -17,15 +17,25 @@ from typing import Any, Final
 
 from besom.agent.signals import Signals
 from besom.broker.ledger import Ledger, Verdict
-from besom.errors import BesomError
+from besom.errors import BesomError, TrialCancelled, TrialPreempted, TrialStopped
 from besom.messages import Claim
 from besom.settings import Settings
 
-__all__ = ["Beat"]
+__all__ = ["WHY", "Beat"]
 
 log = logging.getLogger("besom")
 
 _GOODBYE_SECONDS: Final = 2.0
+_OFTEN_SECONDS: Final = 1.0
+"""Between two beats while a trial is held that a stopping rule may end."""
+
+
+WHY: Final[Mapping[Verdict, type[TrialStopped | TrialPreempted | TrialCancelled]]] = {
+    "cancel": TrialCancelled,
+    "stop": TrialStopped,
+    "stale": TrialPreempted,
+}
+"""What a verdict means for the code of its trial."""
 
 
 class Beat:
@@ -64,6 +74,7 @@ class Beat:
             **(info or {}),
         }  # fmt: skip
         self._claims: dict[str, Claim] = {}
+        self._often: set[str] = set()  # tokens of trials that a stopping rule may end
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._changed = threading.Condition()
@@ -92,15 +103,21 @@ class Beat:
         except BesomError as error:
             log.debug("the agent's beat runs out by itself: %s", error)
 
-    def hold(self, claims: list[Claim]) -> None:
-        """Keep these leases from now on."""
+    def hold(self, claims: list[Claim], *, often: bool = False) -> None:
+        """Keep these leases from now on; `often` when a stopping rule may end them, and they should hear of it soon."""
         with self._lock:
             self._claims.update((claim.token, claim) for claim in claims)
+            if often:
+                self._often.update(claim.token for claim in claims)
+        if often:
+            with self._changed:
+                self._changed.notify()
 
     def drop(self, claim: Claim) -> None:
         """This one is over."""
         with self._lock:
             self._claims.pop(claim.token, None)
+            self._often.discard(claim.token)
 
     def soon(self) -> None:
         """Beat at once, so that others see what this agent does now."""
@@ -153,6 +170,7 @@ class Beat:
         while True:
             with self._changed:
                 if not self._beat_now:
+                    next_beat = min(next_beat, time.monotonic() + self._pace())
                     self._changed.wait(max(0.0, min(next_beat, next_reap) - time.monotonic()))
                 now, at_once = time.monotonic(), self._beat_now
                 self._beat_now = False
@@ -160,7 +178,7 @@ class Beat:
                 return
             try:
                 if at_once or now >= next_beat:
-                    next_beat = now + self._lease / 3
+                    next_beat = now + self._pace()
                     self._beat()
                 if now >= next_reap:
                     next_reap = now + self._lease / 6
@@ -169,6 +187,9 @@ class Beat:
                 log.debug("beat: %s", error)
             except Exception:
                 log.exception("beat: going on")
+
+    def _pace(self) -> float:
+        return min(self._lease / 3, _OFTEN_SECONDS) if self._often else self._lease / 3
 
     def _beat(self) -> None:
         with self._lock:

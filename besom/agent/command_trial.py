@@ -32,7 +32,7 @@ from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.flusher import flusher
 from besom.tracking.run import ERROR_LINES
 from besom.tracking.spool import WriterName, send_leftovers
-from besom.tracking.trial import TRIAL_FILE, Trial, goes_back
+from besom.tracking.trial import TRIAL_FILE, Trial, goes_back, was_told_to_end
 from besom.tracking.writer import Writer
 
 __all__ = ["Child", "CommandTrials", "Why"]
@@ -111,9 +111,12 @@ class CommandTrials:
         except Unreachable:
             pass  # the files stay, and the trial's next attempt sends them
         ending = child.ending({writer.name.writer: batches} if batches else {})
-        if ending is not None and ending.state == "failed" and goes_back(directory, claim):
-            return None
-        return ending
+        if ending is None or ending.state != "failed":
+            return ending
+        if told := was_told_to_end(directory, claim):  # it heard of it from Redis, and was faster than this agent
+            details = {key: value for key, value in ending.details.items() if key != "error"}
+            return Ending(claim, "cancelled" if told is TrialCancelled else "stopped", details)
+        return None if goes_back(directory, claim) else ending
 
     def _execute(self, claim: Claim, directory: Path, gpus: Sequence[str]) -> subprocess.Popen[bytes]:
         (directory / TRIAL_FILE).write_text(Trial(self._spec, claim, directory).to_json(), encoding="utf-8")

@@ -21,13 +21,19 @@ from besom.agent.sources import UNKNOWN_SECONDS
 from besom.broker.connection import Connection
 from besom.broker.ledger import Ending, Ledger
 from besom.errors import Unreachable
-from besom.messages import Claim
+from besom.messages import Claim, SweepSpec
 
-__all__ = ["Held"]
+__all__ = ["Held", "may_stop_early"]
 
 log = logging.getLogger("besom")
 
 _POLL_SECONDS: Final = 0.1
+
+
+def may_stop_early(spec: SweepSpec) -> bool:
+    """Whether a stopping rule may end a trial of this sweep."""
+    rule = spec.config.get("early_terminate")
+    return isinstance(rule, dict) and rule.get("type") != "none"
 
 
 class Held:
@@ -40,10 +46,18 @@ class Held:
         tally: Told of claims and endings.
         signals: Whether there is time to wait for Redis.
         say: Prints a line for the user.
+        is_watched: Whether a sweep has a stopping rule.
     """
 
     def __init__(
-        self, connection: Connection, agent: str, beat: Beat, tally: Tally, signals: Signals, say: Callable[[str], None]
+        self,
+        connection: Connection,
+        agent: str,
+        beat: Beat,
+        tally: Tally,
+        signals: Signals,
+        say: Callable[[str], None],
+        is_watched: Callable[[str], bool] = lambda sweep: False,
     ) -> None:
         hurried = copy.copy(connection)
         hurried.patience = min(connection.patience, GOODBYE_SECONDS)
@@ -53,6 +67,7 @@ class Held:
         self._tally = tally
         self._signals = signals
         self._say = say
+        self._is_watched = is_watched
         self._lock = threading.Lock()
         self._over: set[str] = set()  # tokens of attempts that were ended while they still ran
         self.last_entry = ""
@@ -109,7 +124,7 @@ class Held:
 
     def _hold(self, claims: list[Claim]) -> None:
         if claims:
-            self._beat.hold(claims)
+            self._beat.hold(claims, often=self._is_watched(claims[0].sweep))
             self._tally.claimed(len(claims))
 
     def _complete(self, endings: Sequence[Ending], sweep: str, more: int) -> tuple[str, list[Claim]]:

@@ -166,6 +166,11 @@ class Ledger:
         for part in _chunks(list(numbers)):
             self.connection.script("forget", epoch, sweep, *part)
 
+    def stop(self, epoch: int, sweep: str, numbers: Sequence[int]) -> None:
+        """Running trials that a stopping rule ends; they are told at their next batch or beat."""
+        for part in _chunks(numbers):
+            self.connection.script("stop", epoch, sweep, *part)
+
     def drop(self, epoch: int, sweep: str) -> None:
         """A removed sweep leaves Redis."""
         self.connection.script("drop", epoch, sweep)

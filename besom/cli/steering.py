@@ -25,7 +25,7 @@ from besom.messages import Event, SweepRemoved, SweepSpec, SweepState, TrialsReo
 from besom.settings import Settings
 from besom.tracking.api import Api
 
-__all__ = ["Removal", "create", "move", "reopen"]
+__all__ = ["Removal", "create", "move", "need_controller", "reopen", "until_recorded"]
 
 _OVER: Final = ("finished", "cancelled")
 _RECORD_SECONDS: Final = 60.0
@@ -37,7 +37,7 @@ _CANNOT: Final = {
 }
 
 
-def create(settings: Settings, file: str, **overrides: str | None) -> SweepSpec:
+def create(settings: Settings, file: str, **overrides: Any) -> SweepSpec:
     """Create a sweep from a file, and print what scripts read of W&B's output.
 
     Raises:
@@ -123,7 +123,7 @@ def reopen(settings: Settings, sweep: str, states: Sequence[TrialState]) -> str:
     try:
         ledger = Ledger(connection)
         spec = find_sweep(ledger, sweep)
-        _need_controller(connection, "nothing can be run again")
+        need_controller(connection, "nothing can be run again")
         state, wanted = ledger.state(spec.id), " or ".join(states)
         if state in ("stopping", "cancelled"):
             raise UsageError(f"sweep {spec.path} is {state} and takes no more trials; make a new sweep of its config")
@@ -135,19 +135,20 @@ def reopen(settings: Settings, sweep: str, states: Sequence[TrialState]) -> str:
         count = sum(counts.get(one, 0) for one in states)
         if not count:
             raise UsageError(f"sweep {spec.path} has no {wanted} trials; `besom show {spec.id}` shows those it has")
-        _until_recorded(connection, [TrialsReopened(sweep=spec.id, states=tuple(states))], f"retry {spec.path}")
+        until_recorded(connection, [TrialsReopened(sweep=spec.id, states=tuple(states))], f"retry {spec.path}")
         told = f"{spec.path}: {count} {wanted} trial{'' if count == 1 else 's'} wait{'s' if count == 1 else ''} again"
         return f"{told}; {_what_now(ledger, spec, 'running')}"
     finally:
         connection.close()
 
 
-def _need_controller(connection: Connection, so: str) -> None:
+def need_controller(connection: Connection, so: str) -> None:
+    """Raises Unreachable, which says what cannot be done, when no controller is there."""
     if not read_leader(connection).alive:
         raise Unreachable(f"no controller at {connection.shown}, so {so}; {_START}")
 
 
-def _until_recorded(connection: Connection, events: Sequence[Event], what: str) -> None:
+def until_recorded(connection: Connection, events: Sequence[Event], what: str) -> None:
     """Append events, and wait until the store has them.
 
     Raises:
@@ -179,7 +180,7 @@ class Removal:
         self._connection: Connection = connection_for(settings)
         self._found: dict[str, SweepRemoved] = {}
         try:
-            _need_controller(self._connection, "nothing can be deleted from its store")
+            need_controller(self._connection, "nothing can be deleted from its store")
             api = Api(settings=settings)
             try:
                 for name in names:
@@ -207,7 +208,7 @@ class Removal:
         Raises:
             Unreachable: the controller does not come to it.
         """
-        _until_recorded(self._connection, list(self._found.values()), f"delete {self.words}")
+        until_recorded(self._connection, list(self._found.values()), f"delete {self.words}")
 
     def _find(self, api: Api, name: str) -> None:
         address = read_address(name, "sweep or run")

@@ -15,7 +15,17 @@ __all__ = ["cancel", "pause", "resume", "retry", "rm", "stop", "sweep"]
 @click.option("-e", "--entity", help="User or team; default BESOM_ENTITY or the file's.")
 @click.option("--name", help="Name of the sweep, in place of the file's.")
 @click.option("--program", help="Script that trains, in place of the file's.")
-def sweep(file: str, project: str | None, entity: str | None, name: str | None, program: str | None) -> None:
+@click.option(
+    "-R", "--prior-run", "--prior_run", "prior_runs", multiple=True, help="Id of a run to learn from. Repeats."
+)
+def sweep(
+    file: str,
+    project: str | None,
+    entity: str | None,
+    name: str | None,
+    program: str | None,
+    prior_runs: tuple[str, ...],
+) -> None:
     """Create a sweep from a YAML or JSON FILE; agents take its trials from then on.
 
     Without a Redis configured, the service starts by itself.
@@ -24,7 +34,9 @@ def sweep(file: str, project: str | None, entity: str | None, name: str | None, 
     from besom.cli.steering import create
 
     settings = settings_with(project=project, entity=entity)
-    create(settings, file, project=project, entity=entity, name=name, program=program)
+    create(
+        settings, file, project=project, entity=entity, name=name, program=program, prior_runs=list(prior_runs) or None
+    )
 
 
 @click.command(epilog="Example: besom pause k3x9a2bq")

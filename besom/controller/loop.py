@@ -27,9 +27,10 @@ from besom.broker.parcels import Parcels
 from besom.broker.turns import Turns
 from besom.controller.owed import Owed
 from besom.controller.planner import Planner
-from besom.controller.restart import check_journal, load_plans, pay_again, rebuild_ledger
+from besom.controller.restart import check_journal, load_past, load_plans, pay_again, rebuild_ledger
 from besom.controller.slots import Slots
 from besom.controller.sweep_plan import Question, SweepPlan
+from besom.controller.watch import Watches, read_scores
 from besom.errors import BesomError, Fenced
 from besom.failpoint import failpoint
 from besom.messages import Batch, Event, Unreadable, read_events, run_id_of
@@ -40,6 +41,7 @@ from besom.tracking.outcomes import (
     Outcome,
     RunClosed,
     SweepAppeared,
+    SweepChanged,
     SweepGone,
     SweepMoved,
     TrialBack,
@@ -94,6 +96,7 @@ class Controller:
         self.planner = Planner()
         self.recorder = Recorder()
         self.plans: dict[str, SweepPlan] = {}
+        self.watches = Watches()
         self.slots = Slots(self.ledger, Turns(connection))
         place = kept_at(settings, reserve=RESERVE_BYTES)
         self._parcels = Parcels(_reading(connection))
@@ -215,6 +218,7 @@ class Controller:
         self.connection.call(lambda: client.hset(keys.timing(), mapping=timing))
         self.planner.forget()
         self.recorder.forget()
+        self.watches.forget()
         with self.store.begin(epoch) as conn:
             lost = check_journal(conn, self.journal, self.store, forgotten=self._lead.forgotten)
             self._last = last_id(conn)
@@ -245,10 +249,22 @@ class Controller:
                 events.append((entry.id, event))
                 if isinstance(event, Batch):
                     owed.writers[event.writer] = event.run
+        changed: set[str] = set()
         for outcome in self._recorded(conn, events):
+            if isinstance(outcome, SweepAppeared):
+                self._appeared(conn, outcome)
+                continue
+            if isinstance(outcome, SweepChanged):
+                changed.add(outcome.sweep)
             if isinstance(outcome, TrialReopened) and outcome.sweep not in self.plans:
                 self.plans.update(load_plans(conn, outcome.sweep))
             self._happened(outcome, owed)
+        for sweep in sorted(changed):  # last, since the store already has all that happened beside the edit
+            self.plans.pop(sweep, None)
+            self.plans.update(load_plans(conn, sweep))
+        for _, event in events:
+            if isinstance(event, Batch):
+                self.watches.logged(event.run, self.plans)
         if entries:
             self._last = entries[-1].id
 
@@ -274,9 +290,6 @@ class Controller:
             return []
 
     def _happened(self, outcome: Outcome, owed: Owed) -> None:
-        if isinstance(outcome, SweepAppeared):
-            self._appeared(outcome)
-            return
         if isinstance(outcome, SweepGone):
             self.plans.pop(outcome.sweep, None)
             owed.removed.append(outcome.sweep)
@@ -293,6 +306,7 @@ class Controller:
             plan.closed(outcome)
         elif isinstance(outcome, TrialTaken):
             plan.taken(outcome.number, outcome.params)
+            plan.began = plan.began or self._clock()
         elif isinstance(outcome, TrialBack):
             plan.back(outcome.number)
         elif isinstance(outcome, TrialReopened):
@@ -304,11 +318,11 @@ class Controller:
             if outcome.state in ("stopping", "cancelled"):
                 owed.wake.append(outcome.sweep)
 
-    def _appeared(self, outcome: SweepAppeared) -> None:
+    def _appeared(self, conn: Any, outcome: SweepAppeared) -> None:
         if outcome.spec.id in self.plans:
             return
         try:
-            plan = self.plans[outcome.spec.id] = SweepPlan.of(outcome.spec, "pending")
+            plan = self.plans[outcome.spec.id] = SweepPlan.of(outcome.spec, "pending", load_past(conn, outcome.spec))
         except BesomError as error:
             log.error("sweep %s is set aside: %s", outcome.spec.id, error)
             return
@@ -316,16 +330,19 @@ class Controller:
             self.planner.warm_up()
 
     def _something_due(self) -> bool:
-        return any(
-            plan.over or (not self.planner.asked(sweep) and plan.due(self.slots.of(sweep)))
+        now = self._clock()
+        return bool(self.watches.due()) or any(
+            plan.over or plan.stop_reason(now) or (not self.planner.asked(sweep) and plan.due(self.slots.of(sweep)))
             for sweep, plan in self.plans.items()
         )
 
     def _plan(self, conn: Any, answers: list[tuple[Question, list[Params] | Exception]], owed: Owed) -> None:
         now = self._clock()
+        owed.stops.update(self.watches.look(conn, self.plans))
+        self._stop_early(conn, owed, now)
         for question, points in answers:
             plan = self.plans.get(question.sweep)
-            if plan is None or plan.issued != question.issued:
+            if plan is None or plan.issued != question.issued or plan.course.edits != question.course.edits:
                 continue
             if isinstance(points, Exception):
                 self._set_aside(plan, points)
@@ -333,7 +350,7 @@ class Controller:
             self._use_answer(plan, question, points, owed)
         for sweep, plan in self.plans.items():
             if plan.adaptive:
-                asked = None if self.planner.asked(sweep) else plan.question(self.slots.of(sweep))
+                asked = None if self.planner.asked(sweep) else self._question(conn, plan)
                 if asked is not None:
                     self.planner.ask(asked)
                 continue
@@ -354,16 +371,33 @@ class Controller:
             if plan.over or (not plan.active and not plan.trials):
                 del self.plans[sweep]
 
+    def _stop_early(self, conn: Any, owed: Owed, now: float) -> None:
+        """Sweeps whose target is reached or whose time is over take no more trials; those that run may end."""
+        for sweep, plan in self.plans.items():
+            if reason := plan.stop_reason(now):
+                log.info("sweep %s stops: %s", sweep, reason)
+                plan.state = "stopping"
+                self.recorder.set_sweep_state(conn, sweep, "stopping", now)
+                owed.stopping.append(sweep)
+                owed.wake.append(sweep)
+
+    def _question(self, conn: Any, plan: SweepPlan) -> Question | None:
+        metric, live = plan.config.metric, {}
+        if metric is not None and metric.impute_while_running != "false" and plan.course.repeats == 1:
+            running = plan.trials.keys() - plan.waiting
+            live = {number: score.curve for number, score in read_scores(conn, plan, running).items()}
+        return plan.question(self.slots.of(plan.spec.id), live)
+
     def _use_answer(self, plan: SweepPlan, question: Question, points: list[Params], owed: Owed) -> None:
-        again = dict(zip(question.replan, points, strict=False))
-        for number, params in again.items():
-            if number in plan.unclaimed and plan.trials[number] != params:
-                plan.trials[number] = params
-                owed.replan[plan.spec.id].append((number, params))
+        for numbers, params in zip(question.replan, points, strict=False):
+            for number in numbers:
+                if number in plan.unclaimed and plan.trials[number] != params:
+                    plan.replan(number, params)
+                    owed.replan[plan.spec.id].append((number, params))
         fresh = points[len(question.replan) :]
         plan.answered()
-        plan.exhausted = len(fresh) < question.count and not plan.unclaimed
-        self._issue(plan, fresh, owed)
+        plan.exhausted = plan.exhausted or (len(fresh) < question.count and not plan.unclaimed)
+        self._issue(plan, plan.trials_of([*question.given, *fresh], question.due), owed)
 
     def _issue(self, plan: SweepPlan, points: list[Params], owed: Owed) -> None:
         for params in points:

@@ -26,6 +26,10 @@ class Owed:
         self.forget: dict[str, list[int]] = defaultdict(list)
         self.retry: dict[str, list[Retry]] = defaultdict(list)
         self.removed: list[str] = []
+        self.stops: dict[str, tuple[int, ...]] = {}
+        """Running trials that a stopping rule ends."""
+        self.stopping: list[str] = []
+        """Sweeps that take no more trials."""
         self.finished: list[str] = []
         self.wake: list[str] = []
         """Sweeps whose idle agents should look around."""
@@ -52,6 +56,12 @@ class Owed:
         for sweep, again in self.retry.items():
             ledger.retry(epoch, sweep, again)
             failpoint("controller.after-retry")
+        for sweep, stopped in self.stops.items():
+            ledger.stop(epoch, sweep, stopped)
+            failpoint("controller.after-stop")
+        for sweep in self.stopping:
+            ledger.set_state(sweep, "stopping", epoch)
+            failpoint("controller.after-stopping")
         for sweep in self.removed:
             ledger.drop(epoch, sweep)
             failpoint("controller.after-drop")

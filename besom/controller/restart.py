@@ -7,18 +7,21 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from besom.broker.journal import Journal
 from besom.broker.ledger import Ledger, Retry
+from besom.controller.course import Past
+from besom.controller.prior import load_prior
 from besom.controller.sweep_plan import SweepPlan
+from besom.controller.watch import read_scores
 from besom.errors import BesomError, StoreMismatch
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec, run_id_of
-from besom.strategies import EndedTrial
+from besom.strategies import EndedTrial, Params
 from besom.tracking import schema
 from besom.tracking.store import Store, get_meta, set_meta
 
-__all__ = ["check_journal", "load_plans", "pay_again", "rebuild_ledger"]
+__all__ = ["check_journal", "load_past", "load_plans", "pay_again", "rebuild_ledger"]
 
 log = logging.getLogger("besom")
 
@@ -65,7 +68,8 @@ def load_plans(conn: Connection, sweep: str | None = None) -> dict[str, SweepPla
         query = query.where(schema.sweeps.c.id == sweep)
     for row in conn.execute(query).mappings():
         try:
-            plan = SweepPlan.of(SweepSpec.model_validate_json(row["spec"]), row["state"])
+            spec = SweepSpec.model_validate_json(row["spec"])
+            plan = SweepPlan.of(spec, row["state"], load_past(conn, spec))
         except (BesomError, ValueError) as error:
             log.error("sweep %s is set aside: %s", row["id"], error)
             continue
@@ -82,13 +86,28 @@ def _load_trials(conn: Connection, plan: SweepPlan) -> None:
     for row in conn.execute(mine.where(trials.c.state.in_(_OPEN))).mappings():
         waiting = row["state"] == "queued"
         plan.issue(row["number"], json.loads(row["params"]), claimed=row["attempt"] > 0 or not waiting, waiting=waiting)
+    if plan.config.time_cap is not None:
+        plan.began = conn.scalar(select(func.min(trials.c.started)).where(trials.c.sweep == plan.spec.id))
     if plan.adaptive:
-        for row in conn.execute(mine.where(trials.c.state.not_in(_OPEN))).mappings():
-            plan.learn(EndedTrial(row["number"], json.loads(row["params"]), row["state"], row["value"]))
-        return
-    # What learns nothing needs to know only how far it has come.
-    if plan.issued and plan.issued not in plan.trials:
-        plan.learn(EndedTrial(plan.issued, {}, "finished"))
+        rows = conn.execute(mine.where(trials.c.state.not_in(_OPEN))).mappings().all()
+        logged = read_scores(conn, plan, [row["number"] for row in rows])
+        for row in rows:
+            curve = logged[row["number"]].curve if row["number"] in logged else ()
+            plan.learn(EndedTrial(row["number"], json.loads(row["params"]), row["state"], row["value"], curve))
+    # What its last point is may be asked for again, see `repeats`.
+    last = conn.scalar(select(trials.c.params).where(trials.c.sweep == plan.spec.id, trials.c.number == plan.issued))
+    if last is not None:
+        plan.remember(plan.issued, json.loads(last))
+
+
+def load_past(conn: Connection, spec: SweepSpec) -> Past:
+    """What a sweep's search starts from: its prior sweeps and runs, and what was tried before its last edit."""
+    trials = schema.trials.c
+    tried: list[Params] = []
+    if spec.edits and spec.config.get("method") == "grid":
+        query = select(trials.params).where(trials.sweep == spec.id, trials.number <= spec.edits[-1].issued)
+        tried = [json.loads(params) for params in conn.scalars(query.order_by(trials.number))]
+    return Past(tuple(load_prior(conn, spec)), tuple(tried))
 
 
 def rebuild_ledger(conn: Connection, ledger: Ledger, epoch: int, lease_ms: int) -> None:
@@ -114,6 +133,8 @@ def pay_again(store: Store, ledger: Ledger, epoch: int, plans: Mapping[str, Swee
     Queued trials are issued, trials that are over forgotten, sweeps that are over finished, removed ones dropped.
     """
     for sweep, plan in plans.items():
+        if plan.state == "stopping":
+            ledger.set_state(sweep, "stopping", epoch)
         alive = ledger.alive(sweep)
         _queue_again(store, ledger, epoch, sweep, alive)
         ledger.forget(epoch, sweep, sorted(n for n in alive - plan.trials.keys() if n <= plan.issued))

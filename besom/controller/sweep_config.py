@@ -8,94 +8,204 @@ from __future__ import annotations
 
 import copy
 import os
-import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
-from pydantic_core import PydanticCustomError
 
-from besom.controller.parameters import (
-    Categorical,
-    Constant,
-    Group,
-    IntUniform,
-    LogUniformValues,
-    Parameter,
-    Parameters,
-    Problems,
-    QUniform,
-    Section,
-    Uniform,
-    WholeNumber,
-    check,
-    nearest,
-    read_parameters,
-    shown,
-)
-from besom.controller.sweep_file import plain_config, read_sweep_file
+from besom.controller.conditions import Names, conditions_of
+from besom.controller.durations import DURATION_RULE, seconds
+from besom.controller.marks import Marks
+from besom.controller.parameters import Parameters, leaves, read_parameters
+from besom.controller.sections import Path, Problems, Section, WholeNumber, check, nearest, shown
+from besom.controller.stopping_config import EarlyTerminate, read_early_terminate
+from besom.controller.sweep_file import plain_config, read_config, read_text
 from besom.errors import ConfigError
 
 if TYPE_CHECKING:
-    from besom.strategies import Domain, Space
+    from besom.strategies import Space
 
 __all__ = ["MetricConfig", "SweepConfig", "load", "parse"]
 
-_LAUNCH_KEYS = ("apiVersion", "image_uri", "job", "kind", "settings")
-_NOT_YET_KEYS = ("constraints", "early_terminate", "metrics", "repeats", "scheduler")
-_LOCAL_CONTROLLER = {"type": "local"}
-_NOT_YET = "cannot be, this is not supported yet; remove the key"
+_IGNORED_KEYS = ("apiVersion", "controller", "image_uri", "job", "kind", "scheduler", "settings")
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^/\\#?%:\x00-\x1f]+$")]
 _NAME_RULE = r"a text of 1 to 128 characters without / \ # ? % :"
+_TEXT_RULE = "a text, in quotes if it looks like a number"
 
 
-_DURATION_RULE = "seconds above 0, or a text such as 90s, 30m, 2h or 1d"
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+class Objective(Section):
+    """One of several metrics."""
+
+    name: Text = Field(title="The name under which train logs it.", description="a text, such as name: loss")
+    goal: Literal["minimize", "maximize"] = Field(
+        "minimize", title="Which values are better.", description="minimize or maximize"
+    )
 
 
-def _seconds(value: Any) -> Any:
-    """Seconds of 2h and the like; what is none goes on to the check that explains it."""
-    if isinstance(value, str) and (found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", value.strip())):
-        value = float(found[1]) * _UNITS[found[2] or "s"]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
-        raise PydanticCustomError("duration", _DURATION_RULE)
-    return float(value)
-
-
-class MetricConfig(Section):
+class MetricConfig(Objective):
     """What a sweep optimises."""
 
-    hints = dict.fromkeys(("target", "impute", "impute_while_running", "use"), _NOT_YET)
-    name: Text = Field(description="the name that train logs, such as name: loss")
-    goal: Literal["minimize", "maximize"] = Field("minimize", description="minimize or maximize")
+    target: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        title="As soon as a trial is as good as this, no new one starts; those that run go on to their end.",
+        description="a number, such as target: 0.05",
+    )
+    use: Literal["best", "last"] = Field(
+        "best", title="Which of the values that a trial logs is the trial's value.", description="best or last"
+    )
+    impute: Literal["worst", "best", "latest"] = Field(
+        "worst",
+        title="What bayes takes a failed trial for: the worst or best value so far, or the last that it logged.",
+        description="worst, best or latest",
+    )
+    impute_while_running: Literal["false", "worst", "best", "latest"] = Field(
+        "false",
+        title="What bayes takes a trial for that runs and has logged; false: for what it predicts itself.",
+        description="'false', worst, best or latest",
+    )
 
 
 class SweepConfig(Section):
     """A sweep as its user wants it, checked; `parse` and `load` make it."""
 
-    method: Literal["grid", "random", "bayes"] = Field(description="grid, random or bayes")
-    parameters: Parameters = Field(description="at least one parameter, such as lr: {min: 0.0001, max: 0.1}")
-    metric: MetricConfig | None = Field(None, description="{name: loss, goal: minimize}")
-    run_cap: WholeNumber | None = Field(None, gt=0, lt=2**63, description="a whole number above 0, such as 20")
-    seed: WholeNumber | None = Field(None, ge=0, lt=2**63, description="a whole number from 0, such as 42")
-    name: str | None = Field(None, description="a text, in quotes if it looks like a number")
-    description: str | None = Field(None, description="a text, in quotes if it looks like a number")
-    project: Name | None = Field(None, description=_NAME_RULE)
-    entity: Name | None = Field(None, description=_NAME_RULE)
-    program: Text | None = Field(None, description="the path of a script, such as train.py")
+    method: Literal["grid", "random", "bayes"] = Field(
+        title="How points are chosen: each once and in order, at random, or where the trials so far promise most.",
+        description="grid, random or bayes",
+        examples=["method: bayes"],
+    )
+    parameters: Parameters = Field(
+        title="What is searched: a name and a form for each; see below.",
+        description="at least one parameter, such as lr: {min: 0.0001, max: 0.1}",
+        examples=["parameters: {lr: {min: 0.0001, max: 0.1}, layers: {values: [1, 2, 3]}}"],
+    )
+    constraints: tuple[Text, ...] = Field(
+        (),
+        strict=False,
+        title="Conditions that each point must satisfy; see below.",
+        description="a list of conditions, such as ['batch_size * steps <= 4096']",
+        examples=["constraints: ['batch_size * steps <= 4096', 'lr < 0.01 or layers == 1']"],
+    )
+    metric: MetricConfig | None = Field(
+        None,
+        title="What is optimised; bayes and stopping rules need it.",
+        description="{name: loss, goal: minimize}",
+        examples=["metric: {name: val.loss, goal: minimize, target: 0.05}"],
+    )
+    metrics: tuple[Objective, ...] | None = Field(
+        None,
+        min_length=2,
+        title="Several metrics in place of one, with grid and random; sweep.pareto_front() reads the best trade-offs.",
+        description="a list of at least two, such as [{name: loss}, {name: acc, goal: maximize}]",
+        examples=["metrics: [{name: acc, goal: maximize}, {name: seconds}]"],
+    )
+    early_terminate: EarlyTerminate | None = Field(
+        None,
+        title="A rule that ends trials which are not worth going on with; see below.",
+        description="{type: hyperband, min_iter: 3}",
+        examples=["early_terminate: {type: hyperband, min_iter: 3, eta: 3}"],
+    )
+    run_cap: WholeNumber | None = Field(
+        None,
+        gt=0,
+        lt=2**63,
+        title="How many trials are issued, each counted once whatever becomes of it.",
+        description="a whole number above 0, such as 20",
+        examples=["run_cap: 200"],
+    )
+    time_cap: Annotated[float, BeforeValidator(seconds)] | None = Field(
+        None,
+        title="How long after the first trial was taken new ones start; those that run go on to their end.",
+        description=DURATION_RULE,
+        examples=["time_cap: 8h"],
+    )
+    repeats: WholeNumber = Field(
+        1,
+        ge=1,
+        le=1000,
+        title="Trials of each point, one after the other; bayes is told their mean and its standard error.",
+        description="a whole number from 1, such as 3",
+        examples=["repeats: 3"],
+    )
+    points: tuple[dict[str, Any], ...] = Field(
+        (),
+        strict=False,
+        title="Points to try first, in order; what one leaves open is drawn. A dot leads into nested parameters.",
+        description="a list of params to try first, such as [{lr: 0.01, layers: 2}]",
+        examples=["points: [{lr: 0.01, layers: 2}, {optimizer.momentum: 0.9}]"],
+    )
+    prior_sweeps: tuple[Text, ...] = Field(
+        (),
+        strict=False,
+        title="Earlier sweeps that are known from the start: bayes learns from them, a grid does not repeat them.",
+        description="a list of sweep ids, such as [k3x9a2bq]",
+        examples=["prior_sweeps: [k3x9a2bq, me/digits/h7d0w4zn]"],
+    )
+    prior_runs: tuple[Text, ...] = Field(
+        (),
+        strict=False,
+        title="Earlier runs, in or outside of sweeps, that are known from the start; their config is the point.",
+        description="a list of run ids, such as [k3x9a2bq-7]",
+        examples=["prior_runs: [k3x9a2bq-7]"],
+    )
+    seed: WholeNumber | None = Field(
+        None,
+        ge=0,
+        lt=2**63,
+        title="Source of all randomness of the search; without it one is drawn, and kept with the sweep.",
+        description="a whole number from 0, such as 42",
+        examples=["seed: 42"],
+    )
+    retries: WholeNumber = Field(
+        0,
+        ge=0,
+        le=1000,
+        title="How often a trial that fails is tried again, as the next attempt of the same trial.",
+        description="a whole number from 0, such as 2",
+        examples=["retries: 2"],
+    )
+    timeout: Annotated[float, BeforeValidator(seconds)] | None = Field(
+        None,
+        title="How long one attempt may take; then the trial ends stopped.",
+        description=DURATION_RULE,
+        examples=["timeout: 30m"],
+    )
+    weight: float = Field(
+        1.0,
+        strict=False,
+        gt=0,
+        le=1e6,
+        allow_inf_nan=False,
+        title="Share of the agents that serve a whole project: twice the weight, twice the running trials.",
+        description="a number above 0, such as 2",
+        examples=["weight: 2"],
+    )
+    program: Text | None = Field(
+        None,
+        title="The script to run for each trial.",
+        description="the path of a script, such as train.py",
+        examples=["program: train.py"],
+    )
     command: tuple[Text, ...] | None = Field(
         None,
         strict=False,
         min_length=1,
+        title="The arguments to execute, with macros; no shell reads them.",
         description="a list of non-empty texts, such as [python, train.py, '--n', '5']",
+        examples=["command: ['${env}', '${interpreter}', '${program}', '${args}']"],
     )
-    retries: WholeNumber = Field(0, ge=0, le=1000, description="a whole number from 0, such as 2")
-    timeout: Annotated[float, BeforeValidator(_seconds)] | None = Field(None, description=_DURATION_RULE)
-    weight: float = Field(
-        1.0, strict=False, gt=0, le=1e6, allow_inf_nan=False, description="a number above 0, such as 2"
+    name: str | None = Field(None, title="What people call it.", description=_TEXT_RULE, examples=["name: wide nets"])
+    description: str | None = Field(
+        None, title="What it is for.", description=_TEXT_RULE, examples=["description: Does width help?"]
+    )
+    project: Name | None = Field(
+        None, title="The project it is filed in.", description=_NAME_RULE, examples=["project: digits"]
+    )
+    entity: Name | None = Field(
+        None, title="The user or team it is filed under.", description=_NAME_RULE, examples=["entity: me"]
     )
     warnings: tuple[str, ...] = ()
     """What was ignored, one sentence each."""
@@ -105,50 +215,28 @@ class SweepConfig(Section):
     def space(self) -> Space:
         """What a strategy searches, constants included."""
         from besom.strategies import Dimension, Space
+        from besom.strategies.constraints import Rule
 
-        return Space(tuple(Dimension(path, _domain(parameter)) for path, parameter in _leaves(self.parameters)))
+        conditions, names = conditions_of(self.parameters), Names(self.parameters)
+        dimensions = (
+            Dimension(path, parameter.domain(), conditions.get(path, ())) for path, parameter in leaves(self.parameters)
+        )
+        return Space(tuple(dimensions), tuple(Rule(text, names.find) for text in self.constraints))
 
     def as_dict(self) -> dict[str, Any]:
         """The config as written, in plain JSON values, to be kept or parsed again; a copy."""
         return copy.deepcopy(self.written)
 
 
-_OWN_KEYS = tuple(name for name in SweepConfig.model_fields if name not in ("warnings", "written"))
-_KNOWN_KEYS = frozenset((*_OWN_KEYS, *_NOT_YET_KEYS, "controller"))
-
-
-def _leaves(parameters: Parameters, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Parameter]]:
-    for name, parameter in parameters.items():
-        if isinstance(parameter, Group):
-            yield from _leaves(parameter.parameters, (*path, name))
-        else:
-            yield (*path, name), parameter
-
-
-def _domain(parameter: Parameter) -> Domain:
-    from besom import strategies
-
-    match parameter:
-        case Categorical():
-            return strategies.Categorical(tuple(parameter.values))
-        case IntUniform():
-            return strategies.IntUniform(parameter.min, parameter.max)
-        case Uniform():
-            return strategies.Uniform(parameter.min, parameter.max)
-        case LogUniformValues():
-            return strategies.LogUniform(parameter.min, parameter.max)
-        case QUniform():
-            return strategies.QUniform(parameter.min, parameter.max, parameter.q)
-        case Constant():
-            return strategies.Constant(parameter.value)
-    raise TypeError(f"{parameter!r} has no domain")
+OWN_KEYS = tuple(name for name in SweepConfig.model_fields if name not in ("warnings", "written"))
+"""The keys that a sweep config may have at its top."""
 
 
 def load(config_or_path: Mapping[str, Any] | str | os.PathLike[str], **overrides: Any) -> SweepConfig:
     """The sweep config in a file or mapping, with `overrides` (None means not given) in place of its keys.
 
     Raises:
-        ConfigError: names each key whose value cannot be, after the file that holds it.
+        ConfigError: names each key whose value cannot be, after the file, line and column where it stands.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     if isinstance(config_or_path, Mapping):
@@ -157,98 +245,88 @@ def load(config_or_path: Mapping[str, Any] | str | os.PathLike[str], **overrides
         raise ConfigError(
             f"a sweep config cannot be {config_or_path!r:.60}; write a mapping or the path of a YAML file"
         )
-    config = read_sweep_file(config_or_path)
-    try:
-        return parse({**config, **given})
-    except ConfigError as error:
-        lines = str(error).split("\n")
-        raise ConfigError("\n".join(f"{os.fspath(config_or_path)}: {line}" for line in lines)) from None
+    name = os.fspath(config_or_path)
+    text = read_text(name)
+    config = read_config(text, name)
+    return parse({**config, **given}, Marks(text, name, without=given).where)
 
 
-def parse(config: Mapping[str, Any]) -> SweepConfig:
-    """The checked form of a sweep config.
+def parse(config: Mapping[str, Any], where: Callable[[Path], str] = lambda path: "") -> SweepConfig:
+    """The checked form of a sweep config; `where` tells what to write before a path, such as its line.
 
     Raises:
         ConfigError: lists every problem, one a line: the key, its value, and what to write instead.
     """
-    problems = Problems()
+    from besom.controller.whole_config import check_whole
+
+    problems = Problems(where)
     written = plain_config(config, problems)
-    parts, warnings = _sort_keys(written, problems)
-    metric = _read_metric(parts.get("metric"), problems)
+    parts = _sort_keys(written, problems)
     parameters: Parameters = {}
     if "parameters" in parts:
         parameters = read_parameters(parts["parameters"], ("parameters",), problems)
-    _check_search(parts, parameters, problems)
+    checked = {**parts, **({"parameters": parameters} if "parameters" in parts else {})}
+    if "metric" in parts:
+        checked["metric"] = _read_metric(parts["metric"], problems)
+    if "metrics" in parts:
+        checked["metrics"] = _read_metrics(parts["metrics"], problems)
+    if "early_terminate" in parts:
+        checked["early_terminate"] = read_early_terminate(parts["early_terminate"], problems)
     _check_command(parts.get("command"), problems)
-    checked = {**parts, "metric": metric, **({"parameters": parameters} if "parameters" in parts else {})}
     sweep = check(SweepConfig, checked, (), problems)
+    check_whole(parts, parameters, sweep if not problems else None, problems)
     if sweep is None or problems:
-        raise problems.error(warnings)
-    for key in ("run_cap", "seed", "retries"):
+        raise problems.error()
+    for key in ("run_cap", "seed", "retries", "repeats"):
         if key in written:
             written[key] = getattr(sweep, key)
-    if metric:
-        written["metric"] = metric.model_dump()
-    return sweep.model_copy(update={"warnings": warnings, "written": written})
+    if sweep.metric:
+        kept = sweep.metric.model_dump(exclude_defaults=True)
+        written["metric"] = {"name": sweep.metric.name, "goal": sweep.metric.goal, **kept}
+    return sweep.model_copy(update={"warnings": tuple(problems.warnings), "written": written})
 
 
-def _sort_keys(written: dict[str, Any], problems: Problems) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _sort_keys(written: dict[str, Any], problems: Problems) -> dict[str, Any]:
     """The keys we know, and a warning for each that is ignored. An optional key with null is one left out."""
     parts: dict[str, Any] = {}
-    warnings: list[str] = []
     for key, value in list(written.items()):
-        if value is None and key not in ("method", "parameters") and key in _KNOWN_KEYS:
+        if value is None and key not in ("method", "parameters") and key in (*OWN_KEYS, *_IGNORED_KEYS):
             del written[key]
-        elif key in _OWN_KEYS:
+        elif key in OWN_KEYS:
             parts[key] = value
-        elif key in _NOT_YET_KEYS:
-            problems.add((key,), f"{shown(value)} {_NOT_YET}")
-        elif key == "controller" and value != _LOCAL_CONTROLLER:
-            problems.add((key,), f"{shown(value)} cannot be, only {{type: local}} is supported yet; remove the key")
-        elif key == "controller" or key in _LAUNCH_KEYS:
-            warnings.append(f"{key}: {shown(value)} is ignored, nothing here needs it; {_nearest_known(key)}")
+            if (key, value) == ("method", "custom"):
+                problems.add((key,), "'custom' needs a search of W&B's own; write grid, random or bayes")
+        elif key == "scheduler" and isinstance(value, dict) and value.get("engine") in ("optuna", "ax"):
+            problems.add(
+                (key, "engine"), f"{shown(value['engine'])} cannot be; remove scheduler, and write method: bayes"
+            )
+        elif key in _IGNORED_KEYS:
+            problems.warn((key,), f"{shown(value)} is ignored, nothing here needs it; {_nearest_known(key)}")
         else:
-            warnings.append(f"{shown(key)}: {shown(value)} is ignored, the key is unknown; {_nearest_known(key)}")
-    return parts, tuple(warnings)
+            problems.warn((key,), f"{shown(value)} is ignored, the key is unknown; {_nearest_known(key)}")
+    return parts
 
 
 def _nearest_known(key: str) -> str:
-    near = nearest(key, _OWN_KEYS)
-    return f"did you mean {near}?" if near else f"the keys are {', '.join(_OWN_KEYS)}"
+    near = nearest(key, OWN_KEYS)
+    return f"did you mean {near}?" if near else f"the keys are {', '.join(OWN_KEYS)}"
 
 
 def _read_metric(written: Any, problems: Problems) -> MetricConfig | None:
-    if written is None:
-        return None
     if not isinstance(written, dict):
         name = shown(written) if isinstance(written, str) else "loss"
         problems.add(("metric",), f"{shown(written)} is not a mapping; write {{name: {name}, goal: minimize}}")
         return None
     given = {key: value for key, value in written.items() if value is not None or key == "name"}
+    if given.get("impute_while_running") is False:
+        given["impute_while_running"] = "false"
     return check(MetricConfig, given, ("metric",), problems)
 
 
-def _check_search(parts: dict[str, Any], parameters: Parameters, problems: Problems) -> None:
-    """What the method cannot do with these parameters."""
-    method = parts.get("method")
-    if method == "custom":
-        problems.add(("method",), "'custom' is not supported yet; write grid, random or bayes")
-    elif method == "grid":
-        for names, parameter in _leaves(parameters):
-            if parameter.continuous:
-                path = tuple(part for name in names for part in ("parameters", name))
-                form = shown(parameter.model_dump())
-                remedy = "write values: [...], distribution: q_uniform with a q, or method: random"
-                problems.add(path, f"{form} is continuous, so no grid covers it; {remedy}")
-    elif method == "bayes":
-        if "metric" not in parts:
-            problems.add(("metric",), "missing, and method bayes searches by it; write {name: loss, goal: minimize}")
-        if parameters and all(isinstance(parameter, Constant) for _, parameter in _leaves(parameters)):
-            form = shown(parts["parameters"])
-            problems.add(
-                ("parameters",),
-                f"{form} has only constants, nothing for bayes to search; write values: or min: and max:",
-            )
+def _read_metrics(written: Any, problems: Problems) -> list[Objective | None] | Any:
+    if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
+        return written  # the check of the whole explains it
+    return tuple(check(Objective, one, ("metrics", index), problems) for index, one in enumerate(written))
 
 
 def _check_command(command: Any, problems: Problems) -> None:

@@ -14,14 +14,14 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from besom.controller.parameters import Path, Problems, shown
+from besom.controller.sections import Path, Problems, shown
 from besom.errors import ConfigError
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
     from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
-__all__ = ["MAX_BYTES", "MAX_NESTING", "plain_config", "read_sweep_file"]
+__all__ = ["MAX_BYTES", "MAX_NESTING", "plain_config", "read_config", "read_sweep_file", "read_text"]
 
 MAX_BYTES = 256 * 1024
 """Of a sweep file, and of a config as JSON: it travels through Redis with its sweep."""
@@ -45,7 +45,15 @@ def read_sweep_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         ConfigError: names the file, the line and column where there is one, and what to write.
     """
     name = os.fspath(path)
-    text = _read_text(name)
+    return read_config(read_text(name), name)
+
+
+def read_config(text: str, name: str) -> dict[str, Any]:
+    """The mapping in a YAML or JSON text; `name` is what errors call it.
+
+    Raises:
+        ConfigError: names the line and column where there is one, and what to write.
+    """
     config = _read_json(text)
     if config is None:
         config = _read_yaml(text, name)
@@ -56,7 +64,12 @@ def read_sweep_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     return config
 
 
-def _read_text(name: str) -> str:
+def read_text(name: str) -> str:
+    """What a sweep file holds.
+
+    Raises:
+        ConfigError: it cannot be read, is above `MAX_BYTES`, or is not UTF-8.
+    """
     try:
         with open(name, "rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -7,13 +7,15 @@ Knows nothing of Redis, databases or clocks.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from besom.controller.course import Course, Past
+from besom.controller.results import by_point, imputed, reaches
 from besom.controller.sweep_config import SweepConfig, parse
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec
-from besom.strategies import EndedTrial, Params, RunningTrial, Strategy, make_strategy
+from besom.strategies import EndedTrial, Params, RunningTrial, Strategy
 from besom.tracking.outcomes import TrialClosed
 
 __all__ = ["Question", "SweepPlan", "answer"]
@@ -30,16 +32,19 @@ class Question:
     """What a strategy is asked; answered void when trials were issued in between."""
 
     sweep: str
-    method: str
-    seed: int
-    goal: str
-    config: SweepConfig
+    course: Course
     ended: Sequence[EndedTrial]
     running: Sequence[RunningTrial]
     issued: int
-    replan: tuple[int, ...]
-    """Trials nobody has claimed, whose params are asked for anew: the first answers are theirs."""
+    """Trials, when it was asked."""
+    replan: tuple[tuple[int, ...], ...]
+    """Trials nobody has claimed, point by point, whose params are asked for anew: the first answers are theirs."""
+    given: tuple[Params, ...]
+    """Points that the user gave and that come next, before those asked for."""
     count: int
+    """Points that the strategy is asked for beyond those of `replan`."""
+    due: int
+    """Trials to be issued."""
 
 
 @dataclass
@@ -49,6 +54,7 @@ class SweepPlan:
     spec: SweepSpec
     config: SweepConfig
     state: str
+    past: Past = field(default_factory=Past)
     issued: int = 0
     trials: dict[int, Params] = field(default_factory=dict)
     """Params of what is issued and has not ended."""
@@ -59,33 +65,46 @@ class SweepPlan:
     exhausted: bool = False
     problem: str = ""
     """Why the sweep was set aside."""
+    began: float | None = None
+    """When its first trial was claimed, seconds since the epoch."""
+    reached: bool = False
+    """Whether a trial has reached the metric's target."""
 
     def __post_init__(self) -> None:
         self.adaptive = self.config.method == "bayes"
+        self.course = Course.of(self.spec, self.config, self.past)
         self._history: list[EndedTrial] = []
         self._news = 0  # ended since the last answer
         self._ended_in: dict[int, int] = {}  # span of _READY_SECONDS to trials that ended in it; the last two
-        self._strategy: Strategy | None = None if self.adaptive else self._fresh_strategy()
+        self._last: Params = {}  # of the trial issued last
+        self._strategy: Strategy | None = None if self.adaptive else self.course.strategy()
 
     @classmethod
-    def of(cls, spec: SweepSpec, state: str) -> SweepPlan:
+    def of(cls, spec: SweepSpec, state: str, past: Past | None = None) -> SweepPlan:
         """A plan for a sweep as it was created.
 
         Raises:
             ConfigError: the config in Redis cannot be; it was not made by `besom.sweep`.
         """
-        return cls(spec, parse(spec.config), state)
+        return cls(spec, parse(spec.config), state, past or Past())
 
     # ---- what happened
 
     def issue(self, number: int, params: Params, *, claimed: bool = False, waiting: bool = True) -> None:
         """A trial was issued."""
-        self.issued = max(self.issued, number)
+        if number >= self.issued:
+            self.issued, self._last = number, params
         self.trials[number] = params
         if waiting:
             self.waiting.add(number)
         if not claimed:
             self.unclaimed.add(number)
+
+    def replan(self, number: int, params: Params) -> None:
+        """A trial that nobody has claimed has other params now."""
+        self.trials[number] = params
+        if number == self.issued:
+            self._last = params
 
     def taken(self, number: int, params: Params) -> None:
         """An agent claimed it, with these params."""
@@ -110,62 +129,125 @@ class SweepPlan:
         self.trials.pop(trial.number, None)
         self.waiting.discard(trial.number)
         self.unclaimed.discard(trial.number)
-        self.issued = max(self.issued, trial.number)
+        self.reached = self.reached or reaches(self.config, trial.value)
+        self.remember(trial.number, trial.params)
         span = int(trial.ended / _READY_SECONDS)
         self._ended_in[span] = self._ended_in.get(span, 0) + 1
         while len(self._ended_in) > 2:
             del self._ended_in[min(self._ended_in)]
         self.learn(EndedTrial(trial.number, trial.params, trial.state, trial.value, trial.curve))
 
+    def remember(self, number: int, params: Params) -> None:
+        """It was issued some time ago, and may be the last one."""
+        if number >= self.issued:
+            self.issued, self._last = number, params
+
     def learn(self, ended: EndedTrial) -> None:
-        """Its result goes to the strategy."""
-        self._history.append(ended)
-        self._news += 1
+        """Its result goes to the strategy, when that is one which learns."""
+        if self.adaptive:
+            self._history.append(ended)
+            self._news += 1
 
     # ---- what is due
 
     def due(self, slots: int) -> int:
         """How many more trials should be issued now, for so many live slots."""
-        if not self.gives or self.exhausted or self.problem:
+        if not self.gives or self.problem:
             return 0
         target = max(1, slots)
         if not self.adaptive:
             ended = max(self._ended_in.values(), default=0)
             target = min(_READY_LIMIT, max(2, 2 * slots, math.ceil(ended * _READY_SLACK)))
         cap = self.config.run_cap
-        left = target - len(self.waiting)
+        left = self._owed_repeats if self.exhausted else target - len(self.waiting)
         return max(0, left if cap is None else min(left, cap - self.issued))
 
-    def question(self, slots: int) -> Question | None:
-        """What to ask an adaptive strategy now, or None: nothing is due, and nothing new makes queued trials stale."""
-        count = self.due(slots)
-        stale = tuple(sorted(self.unclaimed)) if self._news and self.state == "running" and not self.problem else ()
-        if not count and not stale:
+    def question(self, slots: int, live: Mapping[int, tuple[float, ...]] | None = None) -> Question | None:
+        """What to ask an adaptive strategy now, or None: nothing is due, and nothing new makes queued trials stale.
+
+        Args:
+            slots: Live ones.
+            live: What running trials have logged of the metric, where `impute_while_running` asks for it.
+        """
+        due = self.due(slots)
+        stale = self._stale() if self._news and self.state == "running" and not self.problem else ()
+        if not due and not stale:
             return None
-        seed, goal = int(self.spec.config.get("seed", 0)), self.config.metric.goal if self.config.metric else "minimize"
-        running = [
-            RunningTrial(number, params) for number, params in sorted(self.trials.items()) if number not in stale
-        ]
+        again = {number for group in stale for number in group}
+        running = {number: params for number, params in self.trials.items() if number not in again}
+        ended, pending = by_point(self._history, running, self.issued, self.course.repeats)
+        ended, pending = imputed(self.config.metric, ended, pending, live or {})
+        given, count = self._next_points(due)
         return Question(
-            self.spec.id, self.config.method, seed, goal, self.config, tuple(self._history), running,
-            self.issued, stale, count,
-        )  # fmt: skip
+            self.spec.id, self.course, tuple(ended), tuple(pending), self.issued, stale, tuple(given), count, due
+        )
 
     def answered(self) -> None:
         """An answer was used: what is known now is planned for."""
         self._news = 0
 
     def suggest(self, slots: int) -> list[Params]:
-        """What a strategy that learns nothing suggests now; sets `exhausted`."""
-        count = self.due(slots)
-        if not count or self._strategy is None:
+        """The trials that a strategy which learns nothing wants now; sets `exhausted`."""
+        due = self.due(slots)
+        if not due or self._strategy is None:
             return []
-        running = [RunningTrial(number, params) for number, params in self.trials.items()]
-        self._strategy.update(self._history, running)
-        self._history.clear()
+        given, count = self._next_points(due)
+        # All that these strategies ask of a history is how far it goes.
+        known = self.course.point_of(self.issued) + len(given)
+        self._strategy.update((), [RunningTrial(known, {})] if known else [])
         points = self._strategy.suggest(count)
-        self.exhausted = len(points) < count
-        return points
+        self.exhausted = self.exhausted or len(points) < count
+        return self.trials_of([*given, *points], due)
+
+    def trials_of(self, points: Sequence[Params], due: int) -> list[Params]:
+        """Params of the next trials: what the last point still lacks, then each of these, as often as it repeats."""
+        owed = [self._last] * self._owed_repeats
+        return [*owed, *(params for params in points for _ in range(self.course.repeats))][:due]
+
+    def stop_reason(self, now: float) -> str:
+        """Why the sweep should take no more trials now, or nothing."""
+        cap = self.config.time_cap
+        if not self.gives:
+            return ""
+        if self.reached:
+            return "a trial has reached metric.target"
+        return "time_cap is over" if cap is not None and self.began is not None and now >= self.began + cap else ""
+
+    @property
+    def _owed_repeats(self) -> int:
+        """Trials that the last point still lacks."""
+        return -self.issued % self.course.repeats
+
+    def _next_points(self, due: int) -> tuple[list[Params], int]:
+        """The given points that come next, and how many more the strategy should suggest."""
+        if self.exhausted:
+            return [], 0
+        wanted = -(-max(0, due - self._owed_repeats) // self.course.repeats)
+        given = self.course.given(self.course.point_of(self.issued), wanted)
+        return given, wanted - len(given)
+
+    def _stale(self) -> tuple[tuple[int, ...], ...]:
+        """Trials nobody has claimed, by point; a point that was given, or that somebody has begun, stays as it is."""
+        repeats, given = self.course.repeats, self.course.given_numbers
+        groups = [
+            tuple(range((point - 1) * repeats + 1, min(point * repeats, self.issued) + 1))
+            for point in sorted({self.course.point_of(number) for number in self.unclaimed})
+            if point not in given
+        ]
+        return tuple(group for group in groups if self.unclaimed.issuperset(group))
+
+    # ---- its state
+
+    @property
+    def goal(self) -> str:
+        """minimize or maximize."""
+        return self.config.metric.goal if self.config.metric else "minimize"
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether what its trials log can end one of them, or the sweep."""
+        metric, rule = self.config.metric, self.config.early_terminate
+        return metric is not None and (metric.target is not None or (rule is not None and rule.type != "none"))
 
     @property
     def gives(self) -> bool:
@@ -183,17 +265,15 @@ class SweepPlan:
         if not self.active or self.trials:
             return False
         cap = self.config.run_cap
-        return self.state == "stopping" or self.exhausted or (cap is not None and self.issued >= cap)
-
-    def _fresh_strategy(self) -> Strategy:
-        goal = self.config.metric.goal if self.config.metric else "minimize"
-        return make_strategy(
-            self.config.method, self.config.space(), seed=int(self.spec.config.get("seed", 0)), goal=goal
-        )
+        if self.state == "stopping" or (cap is not None and self.issued >= cap):
+            return True
+        return self.exhausted and not self._owed_repeats
 
 
 def answer(question: Question) -> list[Params]:
     """Ask a fresh strategy; runs in the process beside the loop."""
-    strategy = make_strategy(question.method, question.config.space(), seed=question.seed, goal=question.goal)
-    strategy.update(list(question.ended), list(question.running))
+    course = question.course
+    strategy, first = course.strategy(), course.point_of(question.issued) + 1
+    given = [RunningTrial(first + index, params) for index, params in enumerate(question.given)]
+    strategy.update(list(question.ended), [*question.running, *given])
     return strategy.suggest(len(question.replan) + question.count)

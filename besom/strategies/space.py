@@ -7,8 +7,9 @@ the condition does not hold. Knows nothing of how a sweep file is written.
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -73,6 +74,7 @@ class Space:
             size = dimension.domain.size
             if size is not None and size < 1:
                 raise ConfigError(f"parameter {dimension.name}: {dimension.domain} has no value to choose")
+        assert self.size != 0, "each parameter has a value, so there is a point"
 
     @property
     def is_conditional(self) -> bool:
@@ -99,6 +101,17 @@ class Space:
     def draw(self, units: Sequence[float]) -> Params:
         """The point with these quantiles, one in [0, 1] for each dimension: even units draw from the space's law."""
         return self._nested(lambda position, domain: domain.draw(float(units[position])))
+
+    def fill(self, given: Mapping[tuple[str, ...], Value], units: Sequence[float]) -> Params:
+        """The point with the values that are given by path, the rest as `draw` has it."""
+        paths = [dimension.path for dimension in self.dimensions]
+        return self._nested(
+            lambda position, domain: (
+                copy.deepcopy(given[paths[position]])
+                if paths[position] in given
+                else domain.draw(float(units[position]))
+            )
+        )
 
     def params(self, coordinates: Sequence[float]) -> Params:
         """The point at these coordinates, one in [0, 1] for each dimension; those of absent ones do not matter."""

@@ -28,6 +28,8 @@ class EndedTrial:
     """The sweep's metric; None when the trial gave none."""
     curve: tuple[float, ...] = ()
     """The metric at each step."""
+    spread: float | None = None
+    """Standard error of `value`, where it is the mean of several trials."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from besom.errors import UsageError
 from besom.tracking.api_run import ApiRun, Door
 from besom.tracking.filters import read_order
 from besom.tracking.links import sweep_link
 from besom.tracking.run_list import Runs
+from besom.tracking.trial_frame import frame_of
+
+if TYPE_CHECKING:
+    from besom.tracking.importance import Importance
 
 __all__ = ["ApiSweep"]
 
@@ -60,6 +65,10 @@ class ApiSweep:
         """How many trials it will have: its run_cap, for a grid at most the grid's points; None for no end."""
         cap = self.config.get("run_cap")
         points = _grid_points(self.config.get("parameters")) if self.config.get("method") == "grid" else None
+        if any(self.config.get(key) for key in ("constraints", "points", "prior_sweeps", "prior_runs")):
+            points = None  # only who searches can tell
+        if points is not None:
+            points *= int(self.config.get("repeats", 1))
         return min((int(count) for count in (cap, points) if count is not None), default=None)
 
     @property
@@ -84,10 +93,73 @@ class ApiSweep:
         rows: list[dict[str, Any]] = self._door.ask("trials", sweep_id=self.id, **which)
         return rows
 
+    def trials_dataframe(self) -> Any:
+        """Its trials as a pandas DataFrame, a row each in order of number.
+
+        Columns: number, state, value, of a sweep with several `metrics` `values.<name>` (the last that was logged),
+        `params.<name>` (nested ones with more dots; missing where a condition did not hold), issued, started, ended
+        (UTC), seconds from start to end, attempt, agent and error.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        names = self._metric_names if self.config.get("metrics") else []
+        told = self._door.ask("metric_values", sweep_id=self.id, metrics=names) if names else []
+        return frame_of(self.trials(), names, {row["number"]: row["values"] for row in told})
+
+    def importance(self, metric: str | None = None, *, pairs: int = 0) -> Importance:
+        """Which parameters matter for the metric, and in which direction; from the trials that have a value of it.
+
+        Args:
+            metric: Any logged name, of which each trial's last value counts; by default the sweep's metric, and the
+                value that the search uses.
+            pairs: How many of the strongest pairs of parameters to give as well.
+
+        Raises:
+            UsageError: fewer than 4 trials have a value; or the sweep has no metric and none was named.
+        """
+        from besom.tracking.importance import importance_of
+
+        own = self.metric["name"] if self.metric else None
+        name = metric or own or next(iter(self._metric_names), None)
+        if name is None:
+            raise UsageError(f"sweep {self.id} has no metric; name a logged one: importance(metric='loss')")
+        if metric in (None, own) and own is not None:
+            rows = [(row["params"], row["value"]) for row in self.trials(state=["finished", "stopped"])]
+        else:
+            told = self._door.ask("metric_values", sweep_id=self.id, metrics=[name])
+            rows = [(row["params"], row["values"][name]) for row in told]
+        known = [(params, value) for params, value in rows if value is not None]
+        counts = self.counts
+        without = len(rows) - len(known) + counts.get("failed", 0) + counts.get("crashed", 0)
+        return importance_of(
+            [params for params, _ in known], [value for _, value in known], self.config, metric=name, left_out=without,
+            pairs=pairs,
+        )  # fmt: skip
+
+    @property
+    def _metric_names(self) -> list[str]:
+        """Of a sweep with several `metrics`."""
+        return [metric["name"] for metric in self.config.get("metrics") or ()]
+
     def best_trials(self, count: int = 5) -> list[dict[str, Any]]:
         """The best trials, best first; of equals the earlier."""
         rows: list[dict[str, Any]] = self._door.ask("best_trials", sweep_id=self.id, count=count)
         return rows
+
+    def pareto_front(self) -> list[dict[str, Any]]:
+        """Of a sweep with several `metrics`, the trials that no other beats in all of them; rows with their `values`.
+
+        A trial's values are the last that it logged of each. Best by the first metric comes first.
+        """
+        rows: list[dict[str, Any]] = self._door.ask("pareto_front", sweep_id=self.id)
+        return rows
+
+    def best_runs(self, count: int = 5) -> list[ApiRun]:
+        """The runs of the best trials, best first; of a sweep with several `metrics` those of its Pareto front."""
+        best = self.pareto_front()[:count] if self.config.get("metrics") else self.best_trials(count)
+        runs = (self._door.ask("run", run_id=f"{self.id}-{row['number']}") for row in best)
+        return [ApiRun(self._door, row) for row in runs if row is not None]
 
     def best_run(self, order: str | None = None) -> ApiRun | None:
         """The run with the best value of the sweep's metric, the same value that the search uses.
@@ -112,7 +184,7 @@ def _grid_points(parameters: Any) -> int | None:
     """Points of a grid as its sweep config writes it; None where that cannot be told."""
     total = 1
     for parameter in parameters.values() if isinstance(parameters, Mapping) else [None]:
-        if not isinstance(parameter, Mapping):
+        if not isinstance(parameter, Mapping) or parameter.get("when"):
             return None
         inner = parameter.get("parameters")
         count = _grid_points(inner) if isinstance(inner, Mapping) else _values(parameter)
@@ -127,12 +199,14 @@ def _values(parameter: Mapping[str, Any]) -> int | None:
         return len(list(parameter["values"]))
     if "value" in parameter:
         return 1
+    if parameter.get("distribution") not in (None, "int_uniform", "q_uniform"):
+        return None
     low: Any
     low, high, step = parameter.get("min"), parameter.get("max"), parameter.get("q", 1)
     if low is None or high is None:
         return None
     if parameter.get("distribution") == "q_uniform":
-        points: int = math.floor((high - low) / step + 1e-9) + 1
+        points: int = math.floor(high / step + 1e-9) - math.ceil(low / step - 1e-9) + 1
         return points
     is_whole = isinstance(low, int) and isinstance(high, int) and parameter.get("distribution") in (None, "int_uniform")
     return int(high - low + 1) if is_whole else None

@@ -28,7 +28,10 @@ from besom.messages import (
     RunEnded,
     RunStarted,
     SweepCreated,
+    SweepEdit,
+    SweepEdited,
     SweepRemoved,
+    SweepSpec,
     SweepState,
     SweepStateSet,
     TrialClaimed,
@@ -59,6 +62,7 @@ from besom.tracking.outcomes import (
     Outcome,
     RunClosed,
     SweepAppeared,
+    SweepChanged,
     SweepGone,
     SweepMoved,
     TrialBack,
@@ -110,6 +114,7 @@ class Applying:
         """Runs that may have become complete."""
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             SweepCreated: self._sweep_created,
+            SweepEdited: self._sweep_edited,
             SweepStateSet: self._sweep_state_set,
             SweepRemoved: self._removed,
             TrialClaimed: self._claimed,
@@ -140,6 +145,24 @@ class Applying:
         if self._memory.sweeps.get(spec.id) is None and self._memory.removed.get(spec.id) is None:
             self._memory.sweeps.put(new_sweep(spec))
             self.outcomes.append(SweepAppeared(spec))
+
+    def _sweep_edited(self, event: SweepEdited) -> None:
+        row = self._memory.sweeps.get(event.sweep)
+        if row is None or row["state"] not in ("pending", "running", "paused"):
+            return
+        spec = SweepSpec.model_validate_json(row["spec"])
+        if event.base != len(spec.edits):
+            return  # read again, or somebody else was faster
+        config, points = dict(event.config), list(event.config.get("points", ()))
+        if rest := points[spec.points_done(row["issued"]) :]:
+            config["points"] = rest
+        else:
+            config.pop("points", None)
+        edit = SweepEdit(entry=self._entry, issued=row["issued"])
+        changed = spec.model_copy(update={"config": config, "edits": (*spec.edits, edit)})
+        name = str(event.config.get("name", row["name"]))
+        self._memory.sweeps.put({**row, "name": name, "spec": changed.model_dump_json()})
+        self.outcomes.append(SweepChanged(event.sweep))
 
     def _sweep_state_set(self, event: SweepStateSet) -> None:
         row = self._memory.sweeps.get(event.sweep)

@@ -11,6 +11,7 @@ __all__ = [
     "Outcome",
     "RunClosed",
     "SweepAppeared",
+    "SweepChanged",
     "SweepGone",
     "SweepMoved",
     "TrialBack",
@@ -33,6 +34,13 @@ class SweepMoved:
 
     sweep: str
     state: SweepState
+
+
+@dataclass(frozen=True, slots=True)
+class SweepChanged:
+    """A sweep's config was edited; the store has the new one."""
+
+    sweep: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +103,14 @@ class RunClosed:
     state: str
 
 
-Outcome = SweepAppeared | SweepMoved | SweepGone | TrialTaken | TrialBack | TrialReopened | TrialClosed | RunClosed
+Outcome = (
+    SweepAppeared
+    | SweepChanged
+    | SweepMoved
+    | SweepGone
+    | TrialTaken
+    | TrialBack
+    | TrialReopened
+    | TrialClosed
+    | RunClosed
+)

@@ -431,9 +431,15 @@ class Run(Identified):
             self._watch = Watch(self)
         return self._watch
 
+    def interrupted(self) -> type[TrialInterrupted] | None:
+        """What the next `log()` would raise, or None."""
+        if self.trial is None:
+            return None
+        return self.trial.interrupt or _INTERRUPTS.get(self._writer.control)
+
     def should_stop(self) -> bool:
         """Whether the trial is to end; the next `log()` would raise."""
-        return self._interrupt() is not None
+        return self.interrupted() is not None
 
     def finish(self, exit_code: int | None = None, quiet: bool | None = None, *, error: str = "") -> None:
         """End the run, all it logged sent. Repeating it is harmless.
@@ -586,13 +592,10 @@ class Run(Identified):
         if self._writer.set_summary(values):
             flusher().wake()
 
-    def _interrupt(self) -> type[TrialInterrupted] | None:
-        if self.trial is None:
-            return None
-        return self.trial.interrupt or _INTERRUPTS.get(self._writer.control)
-
     def _raise_if_interrupted(self) -> None:
-        if (interrupt := self._interrupt()) is not None:
+        if (interrupt := self.interrupted()) is not None:
+            if self.trial is not None:
+                self.trial.meets(interrupt)
             raise interrupt(f"trial {self.id}")
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from besom.errors import Unreachable
 from besom.tracking import alert_rows, artifact_rows, file_rows, finding, history, reader
 from besom.tracking.http import HttpClient
+from besom.tracking.pareto import metric_values, pareto_front
 from besom.tracking.store import Store
 
 __all__ = ["QUERIES", "HttpSource", "LocalSource", "Source"]
@@ -31,10 +32,12 @@ QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
     "artifact_versions": artifact_rows.versions,
     "attempts": reader.attempts,
     "best_trials": reader.best_trials,
+    "pareto_front": pareto_front,
     "console": reader.console,
     "curve": _curve,
     "files": file_rows.files_of,
     "keys": history.keys,
+    "metric_values": metric_values,
     "page": history.read_page,
     "recorded": reader.recorded,
     "rejected": reader.rejected,

@@ -12,13 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from besom.disk import private_folder
-from besom.errors import BesomError, TrialInterrupted, UsageError
+from besom.errors import BesomError, TrialCancelled, TrialInterrupted, TrialStopped, UsageError
 from besom.messages import Claim, SweepSpec
 
 if TYPE_CHECKING:
     from besom.broker.connection import Connection
 
-__all__ = ["PREEMPTIONS", "TRIAL_FILE", "Trial", "current_trial", "goes_back", "set_trial", "trial_from_environment"]
+__all__ = [
+    "PREEMPTIONS",
+    "TRIAL_FILE",
+    "Trial",
+    "current_trial",
+    "goes_back",
+    "set_trial",
+    "trial_from_environment",
+    "was_told_to_end",
+]
 
 log = logging.getLogger("besom")
 
@@ -27,6 +36,9 @@ TRIAL_FILE = "trial.json"
 
 _MARK_FILE: Final = "preempting"
 """In the trial's directory: the token of the attempt that called `run.mark_preempting()`."""
+_END_FILE: Final = "interrupted"
+"""In the trial's directory: the token of the attempt whose code met an interrupt, and the interrupt's name."""
+_INTERRUPTS: Final = {interrupt.__name__: interrupt for interrupt in (TrialStopped, TrialCancelled)}
 PREEMPTIONS: Final = 20
 """Attempts after which a trial that fails is no longer handed back, marked or not: one that always fails must end."""
 
@@ -50,11 +62,20 @@ class Trial:
 
     def mark_preempting(self) -> None:
         """The machine may be taken away at any moment: if this attempt fails from now on, the trial is handed back."""
+        self._leave(_MARK_FILE, self.claim.token)
+
+    def meets(self, interrupt: type[TrialInterrupted]) -> None:
+        """Its code is about to be interrupted, and may end by it before its agent has heard of it."""
+        if interrupt.__name__ in _INTERRUPTS:
+            self._leave(_END_FILE, f"{self.claim.token} {interrupt.__name__}")
+
+    def _leave(self, name: str, text: str) -> None:
+        """Leave word for the agent, which has no other way to hear from a child."""
         try:
             private_folder(self.directory)
-            (self.directory / _MARK_FILE).write_text(self.claim.token, encoding="utf-8")
+            (self.directory / name).write_text(text, encoding="utf-8")
         except (OSError, BesomError) as error:
-            log.warning("trial %s cannot be marked as preempting: %s", self.claim.run_id, error)
+            log.warning("trial %s cannot be marked as %s: %s", self.claim.run_id, name, error)
 
     def to_json(self) -> str:
         """What a child process needs."""
@@ -68,6 +89,15 @@ def goes_back(directory: Path, claim: Claim) -> bool:
     except (OSError, ValueError):
         return False
     return marked and claim.attempt < PREEMPTIONS
+
+
+def was_told_to_end(directory: Path, claim: Claim) -> type[TrialInterrupted] | None:
+    """The interrupt that the attempt's code has met, if it has."""
+    try:
+        token, _, name = (directory / _END_FILE).read_text(encoding="utf-8").partition(" ")
+    except (OSError, ValueError):
+        return None
+    return _INTERRUPTS.get(name) if token == claim.token else None
 
 
 _current: ContextVar[Trial | None] = ContextVar("besom_trial", default=None)

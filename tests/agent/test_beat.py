@@ -111,3 +111,17 @@ def test_beat_goes_on_after_an_error(
     with beat:
         until(lambda: len(calls) > 2, "more beats", 10)
     assert "beat: going on" in caplog.text
+
+
+def test_a_trial_that_a_rule_may_end_hears_within_a_second(
+    fake: Connection, signals: Signals, heard: Heard, lend: Lend
+) -> None:
+    """With a lease of a minute the beat comes every second while such a trial is held."""
+    fake.redis.hset(fake.keys.timing(), "lease_ms", 60_000)
+    _, claim = lend()
+    with Beat(Ledger(fake), "agent", "s", read_settings(), signals, heard.verdict, heard.signals.set) as often:
+        often.hold([claim], often=True)
+        fake.redis.sadd(fake.keys.stops("s"), claim.number)
+        until(lambda: (claim.number, "stop") in heard.verdicts, "the verdict", seconds=3)
+        often.drop(claim)
+        assert often._pace() == 20.0

@@ -166,6 +166,17 @@ def test_marked_as_preempting(room: Room, code: int, state: str | None) -> None:
     assert (ending.state if ending else None) == state
 
 
+@pytest.mark.parametrize(("interrupt", "state"), [("TrialStopped", "stopped"), ("TrialCancelled", "cancelled")])
+def test_a_child_that_met_an_interrupt_has_not_failed(room: Room, interrupt: str, state: str) -> None:
+    """A stopping rule's word may reach the child's `log()` before its agent; ended by it, the trial is no failure."""
+    code = (
+        f"from besom.errors import {interrupt}; from besom.tracking.trial import current_trial;"
+        f"current_trial().meets({interrupt}); raise {interrupt}('now')"
+    )
+    ending = room.run(sys.executable, "-c", code)
+    assert _state(ending) == (state, 1)
+
+
 def test_error_is_the_end_of_stderr(room: Room) -> None:
     """A failed trial's error is the last lines of its stderr, the newest last, and none of stdout."""
     code = "import sys\nprint('fine')\nfor n in range(100): print(n, file=sys.stderr)\nraise ValueError('lr is 0')"

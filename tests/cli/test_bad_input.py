@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -100,7 +101,7 @@ CONFIGS = [
     ("name: x\n" + ONE, "method: missing; write method: with grid, random or bayes"),
     ("method: randon\n" + ONE, "method: 'randon' cannot be; write grid, random or bayes (nearest: random)"),
     ("method: 3\n" + ONE, "method: 3 cannot be"),
-    ("method: custom\n" + ONE, "method: 'custom' is not supported yet; write grid, random or bayes"),
+    ("method: custom\n" + ONE, "method: 'custom' needs a search of W&B's own; write grid, random or bayes"),
     (RANDOM, "parameters: missing"),
     (RANDOM + "parameters: {}", "parameters: {} is empty; write at least one parameter"),
     (RANDOM + "parameters: [x]", 'parameters: ["x"] is not a mapping'),
@@ -114,7 +115,7 @@ CONFIGS = [
     (RANDOM + "parameters: {x: {vales: [1]}}", "parameters.x.vales: [1] stands under an unknown key; write values"),
     (RANDOM + "parameters: {x: {values: []}}", "parameters.x.values: [] cannot be; write a list of at least one"),
     (RANDOM + "parameters: {x: {values: 3}}", "parameters.x.values: 3 cannot be"),
-    (RANDOM + "parameters: {x: {values: [1], probabilities: [1]}}", "weights are not supported yet"),
+    (RANDOM + "parameters: {x: {values: [1], probabilities: [2]}}", "sum to 2; write numbers that sum to 1"),
     (RANDOM + "parameters: {x: {min: 0.0, max: 1.0, mean: 2}}", "parameters.x.mean: 2 stands under an unknown key"),
     (RANDOM + "parameters: {x: {min: 0.0, max: 1.0, q: 2}}", "write distribution: q_uniform with it, or remove q"),
     (RANDOM + "parameters: {x: {min: 1}}", "parameters.x.max: missing"),
@@ -123,15 +124,15 @@ CONFIGS = [
     (RANDOM + "parameters: {x: {min: low, max: 1}}", "parameters.x.min: 'low' cannot be; write a number"),
     (RANDOM + "parameters: {x: {min: true, max: 3}}", "parameters.x.min: true cannot be"),
     (RANDOM + "parameters: {x: {min: .nan, max: 1.0}}", "parameters.x.min: NaN is no finite number"),
-    (RANDOM + "parameters: {x: {distribution: gauss, mu: 0}}", "'gauss' is no distribution; write one of uniform"),
+    (RANDOM + "parameters: {x: {distribution: gauss, mu: 0}}", "'gauss' is no distribution; write one of constant"),
     (RANDOM + "parameters: {x: {distribution: unifrm, min: 0, max: 1}}", "'unifrm' is no distribution; write uniform"),
-    (RANDOM + "parameters: {x: {distribution: normal}}", "'normal' is not supported yet; write one of uniform"),
-    (RANDOM + "parameters: {x: {mu: 0, sigma: 1}}", "normal and beta are not supported yet"),
+    (RANDOM + "parameters: {x: {distribution: normal, sigma: -1}}", "x.sigma: -1 cannot be; write the"),
+    (RANDOM + "parameters: {x: {mu: 0, sigma: 1}}", "names no distribution; add distribution: normal"),
     (RANDOM + "parameters: {x: {distribution: log_uniform_values, min: 0, max: 1}}", "x.min: 0 cannot be; write a"),
     (RANDOM + "parameters: {x: {distribution: log_uniform_values, min: -1, max: 1}}", "x.min: -1 cannot be"),
     (RANDOM + "parameters: {x: {distribution: q_uniform, min: 0, max: 1, q: 0}}", "x.q: 0 cannot be; write a number"),
     (RANDOM + "parameters: {x: {distribution: q_uniform, min: 0, max: 1, q: -0.5}}", "x.q: -0.5 cannot be"),
-    (RANDOM + "parameters: {x: {distribution: q_uniform, min: 0, max: 1, q: 5}}", "q 5 is above max - min = 1.0"),
+    (RANDOM + "parameters: {x: {distribution: q_uniform, min: 0, max: 1, q: 5}}", "q 5 is above max - min = 1;"),
     (RANDOM + "parameters: {x: {distribution: int_uniform, min: 0, max: 1.5}}", "x.max: 1.5 cannot be; write a whole"),
     (RANDOM + "parameters: {x: {value: 99999999999999999999}}", "has 67 bits, above 64"),
     (RANDOM + "parameters: {x: {parameters: {y: 1}}}", "parameters.x.parameters.y: 1 is not a parameter"),
@@ -142,7 +143,7 @@ CONFIGS = [
     (RANDOM + ONE + "\nmetric: loss", "metric: 'loss' is not a mapping; write {name: 'loss', goal: minimize}"),
     (RANDOM + ONE + "\nmetric: {goal: minimize}", "metric.name: missing"),
     (RANDOM + ONE + "\nmetric: {name: loss, goal: minimise}", "metric.goal: 'minimise' cannot be; write minimize"),
-    (RANDOM + ONE + "\nmetric: {name: loss, target: 0.1}", "metric.target: 0.1 cannot be, this is not supported yet"),
+    (RANDOM + ONE + "\nmetric: {name: loss, target: low}", "metric.target: 'low' cannot be; write a number"),
     (RANDOM + ONE + "\nrun_cap: 0", "run_cap: 0 cannot be; write a whole number above 0, such as 20"),
     (RANDOM + ONE + "\nrun_cap: -1", "run_cap: -1 cannot be"),
     (RANDOM + ONE + "\nrun_cap: 5.1", "run_cap: 5.1 cannot be"),
@@ -156,9 +157,12 @@ CONFIGS = [
     (RANDOM + ONE + "\ncommand: python train.py", 'is one text; write the list ["python", "train.py"]'),
     (RANDOM + ONE + "\ncommand: [python, 3]", "command[1]: 3 cannot be"),
     (RANDOM + ONE + "\ncommand: []", "command: [] cannot be"),
-    (RANDOM + ONE + "\nearly_terminate: {type: hyperband, min_iter: 3}", "early_terminate: {"),
-    (RANDOM + ONE + "\nscheduler: {engine: optuna}", "this is not supported yet; remove the key"),
-    (RANDOM + ONE + "\ncontroller: {type: cloud}", "only {type: local} is supported yet"),
+    (
+        RANDOM + ONE + "\nmetric: {name: l}\nearly_terminate: {type: hyperband}",
+        "hyperband needs its bands; write min_iter: 3",
+    ),
+    (RANDOM + ONE + "\nscheduler: {engine: optuna}", "remove scheduler, and write method: bayes"),
+    (RANDOM + ONE + "\nconstraints: [x > 2]", "'x > 2' never holds; loosen them or widen the parameters"),
 ]  # fmt: skip
 
 
@@ -166,21 +170,20 @@ CONFIGS = [
 def test_a_config_that_cannot_be(
     text: str, said: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each rule names the file, the key, the value and what to write, in one line."""
+    """Each rule names the file with line and column, the key, the value and what to write, in one line."""
     (folder / "sweep.yaml").write_text(text)
     err = refused(capsys, tmp_path, "sweep", "sweep.yaml")
-    assert err.startswith("besom: sweep.yaml: ")
+    assert re.match(r"besom: sweep\.yaml:(\d+:\d+:)? ", err)
     assert said in err
     assert err.count("\n") == 1
 
 
 def test_all_problems_are_told_at_once(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Three faults give three lines, each with the file and the key."""
+    """Three faults give three lines, each with the file, the place in it, and the key."""
     (folder / "s.json").write_text(json.dumps({"method": "gird", "run_cap": 0, "parameters": {"lr": 0.1}}))
     err = refused(capsys, tmp_path, "sweep", "s.json")
     assert err.count("\n") == 3
-    assert err.count("s.json: ") == 3
-    assert all(key in err for key in ("s.json: method:", "s.json: run_cap:", "s.json: parameters.lr:"))
+    assert all(place in err for place in ("s.json:1:2: method:", "s.json:1:20: run_cap:", ": parameters.lr:"))
 
 
 RUNS = [

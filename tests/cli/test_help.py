@@ -29,9 +29,9 @@ def loaded(code: str, names: tuple[str, ...]) -> list[str]:
 def test_the_commands() -> None:
     """The verbs of the contract, and no other."""
     assert set(COMMANDS) == {
-        "agent", "agents", "backup", "best", "cancel", "controller", "demo", "down", "exec", "export", "gc",
-        "import", "logs", "ls", "pause", "resume", "retry", "rm", "run", "runs", "show", "status", "stop", "sweep",
-        "sync",
+        "agent", "agents", "backup", "best", "cancel", "check", "controller", "demo", "down", "edit", "enqueue", "exec",
+        "export", "gc", "import", "importance", "logs", "ls", "pause", "resume", "retry", "rm", "run", "runs", "schema",
+        "show", "status", "stop", "sweep", "sync",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import fakeredis
@@ -84,7 +85,7 @@ def test_sweep_warns_of_unknown_keys(
     """A key that means nothing is named once, and the sweep is made."""
     assert besom("sweep", file).code == 0
     (warning,) = [record.getMessage() for record in caplog.records]
-    assert warning.startswith("'colour': 'red' is ignored, the key is unknown; ")
+    assert warning.startswith(f"{file}:7:1: colour: 'red' is ignored, the key is unknown; ")
 
 
 def test_sweep_without_a_program_says_how_to_run_it(besom: Besom, shared: Connection, tmp_path: Path) -> None:
@@ -257,3 +258,42 @@ def test_down_without_a_service(besom: Besom) -> None:
     code, out, _ = besom("down")
     assert code == 0
     assert out == f"no service runs in {read_settings().home}\n"
+
+
+def test_edit_and_enqueue(besom: Besom, controller: Connection, tmp_path: Path) -> None:
+    """What changed is told line by line once the controller has it; a point is tried next; the rest stays."""
+    code, out, _ = besom("edit", "s3", "--set", "run_cap=9", "--set", "parameters.x.max=0.5")
+    assert (code, out) == (0, "run_cap: 6 -> 9\nparameters.x.max: 1.0 -> 0.5\n")
+    code, out, _ = besom("enqueue", "me/p/s3", "x=0.25")
+    assert (code, out) == (0, "added to me/p/s3, to be tried next: x=0.25\n")
+    assert besom("edit", "s3", "--set", "run_cap=9").out == "nothing changed\n"
+    with closing(Api()) as api:
+        sweep = api.sweep("s3")
+        assert (sweep.config["run_cap"], sweep.config["points"]) == (9, [{"x": 0.25}])
+        assert len(Ledger(controller).claim("s3", "hand", 2, "n")[1]) == 2  # what waits before it
+        until(lambda: 0.25 in [row["params"]["x"] for row in sweep.trials()], "the point is issued")
+
+
+REFUSED = [
+    (("edit", "s3", "--set", "run_cap=0"), "run_cap: 0 cannot be; write a whole number above 0"),
+    (("edit", "s3", "--set", "method=grid"), "method: cannot change from 'random' to 'grid'"),
+    (("edit", "s3"), "say what to change: --set run_cap=200, or --file"),
+    (("enqueue", "s3", "x=5"), "points[0].x: 5 is none of x's values"),
+    (("enqueue", "s3", "y"), "'y' is no assignment"),
+    (("edit", "s1", "--set", "run_cap=7"), "is cancelled and takes no more trials; make a new sweep"),
+    (("edit", "nosweep1", "--set", "run_cap=7"), "no sweep 'nosweep1'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), REFUSED, ids=lambda case: case[0] if isinstance(case, tuple) else "")
+def test_edits_that_cannot_be(besom: Besom, controller: Connection, arguments: tuple[str, ...], told: str) -> None:
+    """The exit code is 2, the message says what to write, and the sweep is as it was."""
+    code, out, err = besom(*arguments)
+    assert (code, out) == (2, "")
+    assert told in err
+
+
+def test_edit_needs_a_controller(besom: Besom, shared: Connection) -> None:
+    """An edit waits for nobody: it is refused while there is none to carry it out."""
+    Ledger(shared).create(spec_of("s1"))
+    assert "no controller at redis://fake, so nothing can be changed" in besom("edit", "s1", "--set", "run_cap=9").err

@@ -155,3 +155,24 @@ def test_taken_id_is_replaced(fake: Connection, monkeypatch: pytest.MonkeyPatch)
     second = create_sweep(fake, parse(CONFIG), read_settings(project="two"))
     assert (first.id, second.id) == ("aaaaaaaa", "bbbbbbbb")
     assert _spec(fake, "aaaaaaaa").project == "one"
+
+
+def test_prior_sweeps_are_found_by_any_of_their_names(fake: Connection) -> None:
+    """The config that is kept has their ids; what is not there is refused, and no sweep is made."""
+    first = sweep(CONFIG, entity="me", project="digits")
+    second = _spec(fake, sweep({**CONFIG, "prior_sweeps": [f"me/digits/{first}"]}))
+    assert second.config["prior_sweeps"] == [first]
+    before = len(Ledger(fake).states())
+    for name, told in (
+        ("nosweep1", "prior_sweeps[0]: no sweep 'nosweep1'"),
+        ("a b", "prior_sweeps[0]: 'a b' is not a"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            sweep({**CONFIG, "prior_sweeps": [name]})
+    assert len(Ledger(fake).states()) == before
+
+
+def test_prior_runs_may_be_an_argument(fake: Connection) -> None:
+    """As with W&B; where no store can be read the controller looks for them, and the sweep is made."""
+    spec = _spec(fake, sweep(CONFIG, prior_runs=["me/digits/k3x9a2bq-7"]))
+    assert spec.config["prior_runs"] == ["k3x9a2bq-7"]

@@ -440,7 +440,7 @@ def test_queued_trials_are_planned_anew(world: World, bayes: tuple[Any, Oracle, 
     assert _params(world, sweep) == [1.0, 2.0, 3.0]
     world.work(sweep)
     controller.step(block_ms=0)
-    assert oracle.questions[-1].replan == (2, 3)
+    assert oracle.questions[-1].replan == ((2,), (3,))
     [fast] = world.claim(sweep)
     oracle.answer([4.0, 5.0, 2.0])
     controller.step(block_ms=0)

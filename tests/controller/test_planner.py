@@ -39,7 +39,9 @@ def planner() -> Iterator[Planner]:
 
 def test_answers_exceptions_and_close(planner: Planner) -> None:
     """Answers come once and are those of a call in place; a strategy's error comes as such; close ends the process."""
-    good, bad = _question("good"), dataclasses.replace(_question("bad"), method="riddle")
+    good, bad = _question("good"), _question("bad")
+    riddle = bad.course.config.model_copy(update={"method": "riddle"})
+    bad = dataclasses.replace(bad, course=dataclasses.replace(bad.course, config=riddle))
     planner.ask(good)
     planner.ask(bad)
     assert planner.asked("good")

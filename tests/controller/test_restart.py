@@ -173,8 +173,8 @@ def test_history_of_an_adaptive_sweep_is_rebuilt(world: World, monkeypatch: pyte
     asked = second.plans[sweep].question(1)
     assert asked is not None
     assert list(asked.ended) == [
-        EndedTrial(1, {"x": 2.5}, "finished", 2.5),
-        EndedTrial(2, {"x": 1.5}, "finished", 1.5),
+        EndedTrial(1, {"x": 2.5}, "finished", 2.5, (2.5,)),
+        EndedTrial(2, {"x": 1.5}, "finished", 1.5, (1.5,)),
     ]
 
 

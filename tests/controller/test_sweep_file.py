@@ -146,8 +146,8 @@ def test_load_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(path)
     lines = str(caught.value).split("\n")
-    assert lines[0] == f"{path}: parameters.lr: 1e-05 is not a parameter; write {{value: 1e-05}}"
-    assert lines[1].startswith(f"{path}: parameters.a: ")
+    assert lines[0] == f"{path}:3:3: parameters.lr: 1e-05 is not a parameter; write {{value: 1e-05}}"
+    assert lines[1].startswith(f"{path}:4:3: parameters.a: ")
     path.write_text("method: grid\nparameters:\n  decay: {values: [1e-5, 1e-6]}\n")
     sweep = load(str(path), run_cap=2)
     assert sweep.run_cap == 2

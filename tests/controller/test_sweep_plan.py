@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from besom.controller.sweep_config import MetricConfig
 from besom.controller.sweep_plan import SweepPlan, answer
 from besom.errors import ConfigError
 from besom.messages import SweepSpec
@@ -161,7 +162,8 @@ def test_question_carries_all_that_the_answer_depends_on() -> None:
     plan.closed(ended(1, value=3.0))
     asked = plan.question(1)
     assert asked is not None
-    assert (asked.sweep, asked.method, asked.seed, asked.goal, asked.issued) == ("s", "bayes", 7, "maximize", 2)
+    assert (asked.sweep, asked.course.seed, asked.course.config.method, asked.issued) == ("s", 7, "bayes", 2)
+    assert asked.course.config.metric == MetricConfig(name="loss", goal="maximize")
     assert [(trial.number, trial.value) for trial in asked.ended] == [(1, 3.0)]
     assert [(trial.number, trial.params) for trial in asked.running] == [(2, {"x": 0.4})]
     assert (asked.replan, asked.count) == ((), 1)
@@ -176,7 +178,7 @@ def test_unclaimed_trials_are_planned_anew_when_results_came() -> None:
     plan.closed(ended(1))
     asked = plan.question(1)
     assert asked is not None
-    assert asked.replan == (3,)
+    assert asked.replan == ((3,),)
     assert [trial.number for trial in asked.running] == [2]
 
 

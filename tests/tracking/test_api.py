@@ -268,6 +268,7 @@ def test_a_sweep_as_wandb_has_it(api: Api) -> None:
         {"a": {"values": [1, 2, 3]}, "b": {"value": 7}, "c": {"min": 1, "max": 4}},
         {"a": {"distribution": "q_uniform", "min": 0.0, "max": 1.0, "q": 0.25}},
         {"a": {"parameters": {"b": {"values": ["x", "y"]}, "c": {"min": 0, "max": 2}}}},
+        {"a": {"distribution": "q_uniform", "min": 0.1, "max": 1.0, "q": 0.25}},
     ],
 )
 def test_expected_runs_of_a_grid(parameters: dict[str, Any], store: Store) -> None:
@@ -425,3 +426,50 @@ def test_system_metrics_of_a_run(api: Api, stream: str) -> None:
     assert some == [{"_timestamp": 30.0, "_runtime": 10.0, "system/cpu": 50.0}]
     assert run.history(pandas=False) == [{"_step": 5, "n": {"x": 1}}]
     assert run.summary == {"n": {"x": 1}}
+
+
+def test_what_a_sweep_learned(store: Store) -> None:
+    """Importance and the DataFrame are of the sweep's own metric; another is named; failed trials are left out."""
+    rows = [created(goal="maximize", metric="acc")]
+    for number in range(1, 7):
+        rows += [claimed(number, params=f'{{"x": {number}.5}}')]
+        rows += [batch(f"s-{number}", steps=[0, 1], writer=f"w{number}", acc=[number, 0.0], loss=[9.0, -number])]
+        rows += [ended(number, state="failed" if number == 6 else "finished", **{f"w{number}": 1})]
+    play(store, Recorder(), rows)
+    with opened() as api:
+        sweep = api.sweep("s")
+        own, other = sweep.importance(), sweep.importance("loss", pairs=1)
+        frame = sweep.trials_dataframe()
+        with pytest.raises(UsageError, match="0 ended trials have a value of 'none'"):
+            sweep.importance("none")
+    assert [(found.metric, found.trials, found.left_out) for found in (own, other)] == [("acc", 5, 1), ("loss", 5, 1)]
+    assert [found.parameters[0].correlation for found in (own, other)] == [pytest.approx(1), pytest.approx(-1)]
+    assert frame["value"].tolist()[:5] == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert frame["params.x"].tolist() == [1.5, 2.5, 3.5, 4.5, 5.5, 6.5]
+    assert frame["state"].tolist() == ["finished"] * 5 + ["failed"]
+
+
+def test_a_sweep_with_several_metrics_learns_from_the_first(store: Store) -> None:
+    """Of its trials the last value of the first of `metrics` counts; the DataFrame has a column for each."""
+    metrics = [{"name": "acc", "goal": "maximize"}, {"name": "loss"}]
+    spec = SweepSpec(
+        id="s", entity="e", project="p", name="", created=1.0, config={"method": "random", "metrics": metrics}
+    )
+    rows: list[Any] = [SweepCreated(spec=spec.model_dump_json())]
+    for number in range(1, 6):
+        rows += [claimed(number, params=f'{{"x": {number}.5}}')]
+        rows += [batch(f"s-{number}", steps=[0, 1], writer=f"w{number}", acc=[9.0, -number], loss=[0.0, number])]
+        rows += [ended(number, **{f"w{number}": 1})]
+    play(store, Recorder(), rows)
+    with opened() as api:
+        found, frame = api.sweep("s").importance(), api.sweep("s").trials_dataframe()
+    assert (found.metric, found.parameters[0].correlation) == ("acc", pytest.approx(-1))
+    assert frame["values.acc"].tolist() == [-1, -2, -3, -4, -5]
+    assert frame["values.loss"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_importance_needs_a_metric(store: Store) -> None:
+    """A sweep without one says how to name one."""
+    play(store, Recorder(), [created(metric=None)])
+    with opened() as api, pytest.raises(UsageError, match=r"has no metric; name a logged one"):
+        api.sweep("s").importance()

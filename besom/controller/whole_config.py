@@ -1,0 +1,143 @@
+"""What the parts of a sweep config say of each other: method and parameters, conditions, constraints, points.
+
+Reads: parts that were read each by itself.  What is wrong goes to `Problems`.  Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from besom.controller.conditions import Names, read_conditions
+from besom.controller.distributions import Constant, Parameter, WeightedCategorical
+from besom.controller.parameters import Parameters, leaves, path_in_config
+from besom.controller.points import check_points
+from besom.controller.sections import Problems, shown
+from besom.errors import ConfigError
+
+if TYPE_CHECKING:
+    from besom.controller.sweep_config import SweepConfig
+    from besom.strategies import Space
+    from besom.strategies.constraints import Probe
+
+__all__ = ["check_whole"]
+
+_FEW = 1e-3
+"""Share of the space below which its user is told how little of it the constraints leave."""
+
+
+def check_whole(
+    parts: Mapping[str, Any], parameters: Parameters, sweep: SweepConfig | None, problems: Problems
+) -> None:
+    """Tell what cannot be; `sweep` is None when some part could not be read, and then less can be told."""
+    names = Names(parameters, parts.get("parameters"))
+    _check_method(parts, parameters, problems)
+    _check_metrics(parts, problems)
+    read_conditions(parameters, names, problems)
+    _check_expressions(parts.get("constraints"), names, problems)
+    if sweep is None or problems:
+        return
+    try:
+        space = sweep.space()
+    except ConfigError as error:
+        problems.add(("parameters",), str(error).removeprefix("parameters: "))
+        return
+    _check_feasible(sweep, space, problems)
+    if not problems:
+        check_points(sweep, space, problems)
+
+
+def _check_method(parts: Mapping[str, Any], parameters: Parameters, problems: Problems) -> None:
+    """What the method cannot do with these parameters."""
+    method = parts.get("method")
+    if method == "grid":
+        for leading, parameter in leaves(parameters):
+            if not parameter.listed:
+                form = shown(parameter.model_dump(exclude_unset=True))
+                problems.add(path_in_config(leading), f"{form} {_why_no_grid(parameter)}")
+    elif method == "bayes":
+        if "metric" not in parts and "metrics" not in parts:
+            problems.add(("metric",), "missing, and method bayes searches by it; write {name: loss, goal: minimize}")
+        if parameters and all(isinstance(parameter, Constant) for _, parameter in leaves(parameters)):
+            form = shown(parts["parameters"])
+            problems.add(
+                ("parameters",),
+                f"{form} has only constants, nothing for bayes to search; write values: or min: and max:",
+            )
+
+
+def _why_no_grid(parameter: Parameter) -> str:
+    if isinstance(parameter, WeightedCategorical):
+        return "has probabilities, and a grid tries each value once; remove them, or write method: random"
+    return (
+        "is continuous, so no grid covers it; write values: [...], distribution: q_uniform with a q, or method: random"
+    )
+
+
+def _check_metrics(parts: Mapping[str, Any], problems: Problems) -> None:
+    if "metrics" in parts:
+        if "metric" in parts:
+            problems.add(("metrics",), "cannot stand beside metric; write one of the two")
+        if parts.get("method") == "bayes":
+            problems.add(
+                ("metrics",),
+                f"{shown(parts['metrics'])} cannot be, bayes searches by one metric; write metric: {{name: loss}}, "
+                "or method: random, and read sweep.pareto_front()",
+            )
+        metrics = parts["metrics"] if isinstance(parts["metrics"], list) else []
+        named = [one.get("name") for one in metrics if isinstance(one, dict)]
+        for index, name in enumerate(named):
+            if name in named[:index]:
+                problems.add(("metrics", index, "name"), f"{shown(name)} stands here twice; remove one of the two")
+    rule = parts.get("early_terminate")
+    if isinstance(rule, dict) and rule.get("type") != "none" and "metric" not in parts:
+        problems.add(("metric",), "missing, and early_terminate judges by it; write {name: loss, goal: minimize}")
+
+
+def _check_expressions(constraints: Any, names: Names, problems: Problems) -> None:
+    from besom.strategies.expression import Expression, ExpressionError
+
+    for index, text in enumerate(constraints if isinstance(constraints, list) else []):
+        if not isinstance(text, str) or not text:
+            continue  # told by the check of the key
+        path = ("constraints", index)
+        try:
+            expression = Expression(text)
+        except ExpressionError as error:
+            problems.add(path, f"{shown(text)}: {error}")
+            continue
+        for name, column in expression.names.items():
+            found = names.find(name)
+            if isinstance(found, str):
+                problems.add(path, f"{shown(text)}: at column {column}, {found}")
+        if not expression.names:
+            problems.add(path, f"{shown(text)} names no parameter; write one, such as lr <= 0.1, or remove it")
+
+
+def _check_feasible(sweep: SweepConfig, space: Space, problems: Problems) -> None:
+    """Whether any point satisfies the constraints, and each of them says yes or no."""
+    from besom.strategies.constraints import probe
+
+    if not space.constraints:
+        return
+    found = probe(space)
+    for index, (told, text) in enumerate(zip(found.faults, sweep.constraints, strict=True)):
+        if told:
+            problems.add(("constraints", index), f"{shown(text)}: {told}")
+    if problems:
+        return
+    if not found.allowed:
+        problems.add(("constraints",), _impossible(sweep, found))
+    elif found.allowed < _FEW * found.tried and not found.whole:
+        problems.warn(
+            ("constraints",),
+            f"{found.allowed} of {found.tried} points drawn satisfy them, so each trial needs many draws; "
+            "narrower ranges would need fewer",
+        )
+
+
+def _impossible(sweep: SweepConfig, found: Probe) -> str:
+    looked = f"none of the space's {found.tried} points" if found.whole else f"none of {found.tried} points drawn"
+    alone = [text for text, count in zip(sweep.constraints, found.held, strict=True) if not count]
+    cause = f"{shown(alone[0])} never holds" if alone else "they do not hold together"
+    return f"{looked} satisfies {shown(list(sweep.constraints))}, {cause}; loosen them or widen the parameters"
