@@ -9,6 +9,7 @@ searches run 30 trials; what counts is the best validation loss so far after eac
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from besom.tracking.store import Store
 SWEEP = Path(__file__).parents[1] / "examples" / "digits" / "sweep.yaml"
 METHODS = ("random", "bayes")
 AGENTS = 2
+_SHOWN_FROM = 4
+"""The first trials of both are anywhere, and would take all of the plot's height."""
 
 
 def best_so_far(here: Place, agents: list[Child], method: str, seed: int, cap: int) -> list[float]:
@@ -86,12 +89,16 @@ def draw(found: dict[str, np.ndarray[Any, Any]], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
+    cap = found["random"].shape[1]
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for (method, curves), color in zip(found.items(), ("#8a8a8a", "#c2410c"), strict=True):
-        counts = np.arange(1, curves.shape[1] + 1)
+        counts = np.arange(1, cap + 1)
         axes.fill_between(counts, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.15, linewidth=0)
         axes.plot(counts, np.median(curves, axis=0), color=color, label=method)
-    axes.set(xlabel="trials that ended", ylabel="best validation loss so far", yscale="log")
+    shown = np.hstack([curves[:, _SHOWN_FROM - 1 :] for curves in found.values()])
+    axes.set(xlabel="trials that ended", ylabel="best validation loss so far")
+    axes.set_xlim(_SHOWN_FROM, cap)
+    axes.set_ylim(0.95 * shown.min(), np.quantile(shown, 0.97))
     axes.set_title(f"digits: median and range of {len(curves)} seeds, {AGENTS} agents", fontsize=10)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
@@ -103,10 +110,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--results", type=Path, help="where the best losses so far are written, as lines of JSON")
     options = parser.parse_args()
     print(describe())
     found = measure(options.seeds, options.trials)
     print(report(found))
+    if options.results:
+        lines = [json.dumps({"method": method, "best": curve.tolist()}) for method in found for curve in found[method]]
+        options.results.write_text("\n".join(lines) + "\n")
     if options.plot:
         draw(found, options.plot)
 

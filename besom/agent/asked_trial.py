@@ -5,11 +5,12 @@ Its run is written as every other; how the end gets into the ledger is its sweep
 
 from __future__ import annotations
 
-import logging
+import copy
 import math
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, SupportsFloat
 
@@ -19,8 +20,6 @@ from besom.tracking.run import Run, last_lines
 from besom.tracking.trial import Trial, goes_back
 
 __all__ = ["AskedTrial"]
-
-log = logging.getLogger("besom")
 
 Value = SupportsFloat | Mapping[str, SupportsFloat]
 
@@ -45,6 +44,8 @@ class AskedTrial:
         as in a train function."""
         self.trial = trial
         """The attempt, as the ledger lent it."""
+        self.params: dict[str, Any] = copy.deepcopy(trial.claim.params)
+        """What to try; the loop's own to change."""
         self._end = end
         self._lock = threading.Lock()
         self._over = False
@@ -64,11 +65,6 @@ class AskedTrial:
         return self.trial.claim.number
 
     @property
-    def params(self) -> dict[str, Any]:
-        """What to try."""
-        return self.trial.claim.params
-
-    @property
     def is_over(self) -> bool:
         """Whether it was told, handed back, or lost with its sweep."""
         return self._over
@@ -78,16 +74,17 @@ class AskedTrial:
     def report(self, value: Value, step: int | None = None) -> None:
         """Record a value of the sweep's metric, or values by name, at a step (by default the next one).
 
-        A stopping rule judges by it. Never raises that the trial is to stop; ask `should_stop()`.
+        A stopping rule judges by it. Once the trial is to stop nothing is recorded, and nothing is raised; ask
+        `should_stop()`.
 
         Raises:
             UsageError: no number, or a bare one in a sweep without a metric; or the trial is over.
         """
         values = self._by_name(value)
-        try:
+        if self.should_stop() and not self._over:
+            return
+        with suppress(TrialInterrupted):  # word of it came just now
             self.run.log(values, step=step, commit=True)
-        except TrialInterrupted:
-            log.debug("trial %s is to stop, so step %s is left out", self.id, step)
 
     def should_stop(self) -> bool:
         """Whether to end it now: by a stopping rule or `timeout`, because the sweep was cancelled, or because another

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import besom
 from besom.errors import UsageError
@@ -28,25 +28,20 @@ __all__ = [
 
 log = logging.getLogger("besom")
 
-_INIT_NAMES: Final = frozenset({
-        "anonymous", "fork_from", "magic", "monitor_gym", "resume_from", "save_code", "sync_tensorboard", "tensorboard",
-})  # fmt: skip
-"""Parameters of wandb.init that scripts pass and besom.init has not."""
-
 
 class RunDisabled:
     """What libraries compare a run's class with; no run of besom's is one."""
 
 
-def init(**named: Any) -> besom.Run:
-    """`besom.init`; what it has no parameter for is named in a warning.
+def init(magic: Any = None, **named: Any) -> besom.Run:
+    """`besom.init`; `magic`, which early scripts pass and wandb has given up, is named in a warning.
 
     Raises:
         TypeError: wandb has no such parameter either.
     """
-    if ignored := sorted(name for name in named if name in _INIT_NAMES and named[name] not in (None, False)):
-        log.warning("wandb.init(%s=...) is ignored: besom has nothing like it", "=..., ".join(ignored))
-    return besom.init(**{name: value for name, value in named.items() if name not in _INIT_NAMES})
+    if magic:
+        log.warning("wandb.init(magic=...) is ignored: besom has nothing like it")
+    return besom.init(**named)
 
 
 def finish(exit_code: int | None = None, quiet: bool | None = None) -> None:

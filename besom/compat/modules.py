@@ -38,6 +38,7 @@ _LIGHTGBM: Final = {
     "wandb_callback": ("besom.integration.lightgbm", "callback"),
 }
 _XGBOOST: Final = {"WandbCallback": ("besom.integration.xgboost", "Callback")}
+_TENSORBOARD: Final = {name: ("besom.integration.tensorboard", name) for name in ("patch", "unpatch")}
 _SKLEARN: Final = {
     f"plot_{chart}": ("besom.integration.sklearn", f"plot_{chart}")
     for chart in (
@@ -64,6 +65,7 @@ MODULES: Final[Mapping[str, Mapping[str, Home]]] = {
     "wandb.integration.keras": _KERAS,
     "wandb.integration.lightgbm": _LIGHTGBM,
     "wandb.integration.sklearn": _SKLEARN,
+    "wandb.integration.tensorboard": _TENSORBOARD,
     "wandb.integration.xgboost": _XGBOOST,
     "wandb.keras": _KERAS,
     "wandb.lightgbm": _LIGHTGBM,
@@ -73,6 +75,7 @@ MODULES: Final[Mapping[str, Mapping[str, Home]]] = {
     "wandb.sdk.lib.runid": {"generate_id": _NEW_ID},
     "wandb.sdk.wandb_run": {"Run": _RUN},
     "wandb.sklearn": _SKLEARN,
+    "wandb.tensorboard": _TENSORBOARD,
     "wandb.util": {"generate_id": _NEW_ID, "json_dumps_safer": (_CALLS, "json_dumps_safer")},
     "wandb.wandb_run": {"Run": _RUN},
     "wandb.xgboost": _XGBOOST,

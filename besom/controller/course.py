@@ -78,7 +78,14 @@ class Course:
         """A fresh one, which knows of earlier sweeps and of what need not be tried again."""
         goal = self.config.metric.goal if self.config.metric else "minimize"
         skipped = self._skipped() if self.config.method == "grid" else None
-        strategy = make_strategy(self.config.method, self.space, seed=self.seed, goal=goal, skipped=skipped)
+        strategy = make_strategy(
+            self.config.method,
+            self.space,
+            seed=self.seed,
+            goal=goal,
+            surrogate=self.config.surrogate,
+            skipped=skipped,
+        )
         if self.past.prior and self.config.method != "grid":
             strategy.update(self.past.prior, ())
         return strategy

@@ -159,6 +159,12 @@ class SweepConfig(Section):
         description="a whole number from 0, such as 42",
         examples=["seed: 42"],
     )
+    surrogate: Literal["gp", "rf", "et"] = Field(
+        "gp",
+        title="What bayes fits: Gaussian processes, a random forest or extremely randomised trees.",
+        description="gp, rf or et",
+        examples=["surrogate: rf"],
+    )
     retries: WholeNumber = Field(
         0,
         ge=0,

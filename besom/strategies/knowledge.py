@@ -32,9 +32,7 @@ _CENTRES = 8
 _BELIEVED = 300
 """Pending points that a model takes in, at least, if there are more; at most twice as many."""
 _UNWANTED = 100
-"""Of the failed trials, so many of the latest count as bad points."""
-_LOST = 0.75
-"""The quantile of the values that a failed trial counts as, so that no model sees promise beyond the edge."""
+"""Of the failed trials, so many of the latest count as bad for a Parzen step."""
 _WORK, _FEWEST = 60_000, 150
 """Likenesses to trials that half a pool of candidates costs at most, so that many trials do not make it slow; and the
 least candidates in it."""
@@ -185,9 +183,7 @@ class Knowledge:
         return model
 
     def _made(self, kind: Prior | ForestKind) -> Posterior | Forest:
-        known, lost = self._known, self._history.rows[self._history.failed][-_UNWANTED:]
-        rows = self._columns(np.vstack([known.rows, lost]))
-        values = np.append(known.values, np.full(len(lost), np.quantile(known.values, _LOST)))
+        rows, values = self._columns(self._known.rows), self._known.values
         if not isinstance(kind, Prior):
             # Here and not above: it brings scikit-optimize along, a second that processes need not wait.
             from besom.strategies.forest import Forest

@@ -12,6 +12,7 @@ import msgpack
 from besom.errors import NotFound, UsageError
 from besom.messages import Event, RunEdited, SweepRemoved
 from besom.tracking.api_file import RunFile
+from besom.tracking.artifacts import Artifact, recorded
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.links import run_link
 from besom.tracking.times import moment_of
@@ -160,6 +161,14 @@ class ApiRun:
             self._door.tell(RunEdited(run=self.id, body=msgpack.packb(changed)))
             self._written = json.loads(json.dumps({"config": config, **about}))
             self._written_summary |= changed.get("summary", {})
+
+    def logged_artifacts(self) -> list[Artifact]:
+        """The versions of artifacts that it was the first to log, oldest first.
+
+        Raises:
+            Unreachable: the manifest of one cannot be had from here.
+        """
+        return [recorded(row, self._door.blobs) for row in self._door.ask("artifacts_of", run=self.id)]
 
     def delete(self, delete_artifacts: bool = False) -> None:
         """Delete it from the store; a trial's place in its sweep stays counted.

@@ -18,7 +18,7 @@ from besom.tracking.rows import Row, pieces_of, save
 from besom.tracking.schema import artifact_aliases as aliases
 from besom.tracking.schema import artifacts
 
-__all__ = ["find", "record_artifact", "remove_versions", "versions"]
+__all__ = ["find", "logged_by", "record_artifact", "remove_versions", "versions"]
 
 _VERSION: Final = re.compile(r"v(\d{1,9})")
 _KEY: Final = ("entity", "project", "name")
@@ -86,6 +86,12 @@ def versions(conn: Connection, name: str, project: str | None = None, entity: st
     query = select(artifacts).where(artifacts.c.name == name).order_by(artifacts.c.version.desc())
     query = query.where(artifacts.c.project == project) if project else query
     query = query.where(artifacts.c.entity == entity) if entity else query
+    return [_told(conn, dict(row)) for row in conn.execute(query).mappings().all()]
+
+
+def logged_by(conn: Connection, run: str) -> list[Row]:
+    """The versions that this run was the first to log, oldest first."""
+    query = select(artifacts).where(artifacts.c.run == run).order_by(artifacts.c.created, artifacts.c.name)
     return [_told(conn, dict(row)) for row in conn.execute(query).mappings().all()]
 
 

@@ -34,7 +34,16 @@ if TYPE_CHECKING:
     from besom.tracking.media.table import Table
     from besom.tracking.run import Run
 
-__all__ = ["Artifact", "ArtifactEntry", "Recording", "find_artifact", "log_artifact", "use_artifact"]
+__all__ = [
+    "Artifact",
+    "ArtifactEntry",
+    "ArtifactFile",
+    "Recording",
+    "find_artifact",
+    "log_artifact",
+    "recorded",
+    "use_artifact",
+]
 
 log = logging.getLogger("besom")
 
@@ -56,6 +65,42 @@ class ArtifactEntry:
     """Empty for a reference that cannot be read."""
     size: int
     ref: str = ""
+
+
+@dataclass(frozen=True)
+class ArtifactFile:
+    """One file of a recorded artifact, to be fetched alone."""
+
+    artifact: Artifact
+    entry: ArtifactEntry
+
+    @property
+    def path(self) -> str:
+        """Its path in the artifact."""
+        return self.entry.path
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.entry.size
+
+    @property
+    def ref(self) -> str:
+        """The address that it refers to; empty for a file that is kept."""
+        return self.entry.ref
+
+    def download(self, root: str | os.PathLike[str] | None = None) -> str:
+        """Bring the file here; its path.
+
+        Args:
+            root: As of `Artifact.download`.
+
+        Raises:
+            Unreachable: it cannot be had from here.
+        """
+        target = self.artifact._folder(root) / inside(self.path)
+        self.artifact._fetch(self.entry, target)
+        return str(target)
 
 
 class Artifact:
@@ -242,11 +287,25 @@ class Artifact:
         Raises:
             Unreachable: a blob is not there or is damaged, or the file of a reference has changed.
         """
-        folder = Path(root) if root is not None else Path("artifacts") / self.name
+        folder = self._folder(root)
         for entry in self._entries.values():
             self._fetch(entry, folder / inside(entry.path))
         folder.mkdir(parents=True, exist_ok=True)
         return str(folder)
+
+    def get_entry(self, name: str | os.PathLike[str]) -> ArtifactFile:
+        """One file, to be downloaded alone.
+
+        Raises:
+            KeyError: there is none of this path.
+        """
+        entry = self._entries.get(os.fspath(name))
+        if entry is None:
+            raise KeyError(f"artifact {self.name} has no file {os.fspath(name)!r}")
+        return ArtifactFile(self, entry)
+
+    get_path = get_entry
+    """As older scripts call it."""
 
     def file(self, root: str | os.PathLike[str] | None = None) -> str:
         """Download the artifact's only file; its path.
@@ -295,6 +354,9 @@ class Artifact:
         return self
 
     # ---- inside
+
+    def _folder(self, root: str | os.PathLike[str] | None) -> Path:
+        return Path(root) if root is not None else Path("artifacts") / self.name
 
     def _add(self, name: str, content: bytes | Path) -> ArtifactEntry | None:
         """Keep a file; None when that fails, which is told by a warning, since training goes on."""
@@ -445,10 +507,15 @@ def find_artifact(api: Api, path: str, type: str | None) -> Artifact:
         raise NotFound("artifact", str(path), api.where)
     if type is not None and row["type"] != type:
         raise UsageError(f"artifact {path} is of type {row['type']!r}, not {type!r}")
-    return _recorded(row, api.blobs)
+    return recorded(row, api.blobs)
 
 
-def _recorded(row: Mapping[str, Any], blobs: Blobs) -> Artifact:
+def recorded(row: Mapping[str, Any], blobs: Blobs) -> Artifact:
+    """The version that a row of the store tells of.
+
+    Raises:
+        Unreachable: its manifest cannot be had, or is of a later besom.
+    """
     artifact = Artifact(row["name"], row["type"], row["description"], row["metadata"])
     artifact.blobs = blobs
     manifest = json.loads(blobs.read(row["digest"]))

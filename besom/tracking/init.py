@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from besom.errors import UsageError
-from besom.settings import read_settings
+from besom.settings import Settings, read_settings
 from besom.tracking.active import active_run, make_active
 from besom.tracking.exits import finish_at_exit
 from besom.tracking.given_config import as_mapping, chosen, from_files
@@ -17,7 +17,15 @@ from besom.tracking.identity import RUN_ID
 from besom.tracking.new_run import disabled_run, offline_run, own_run, trial_run
 from besom.tracking.run import Run
 from besom.tracking.saving import program_file
-from besom.tracking.settings import RunSettings, as_settings, from_environment, nearest, run_mode
+from besom.tracking.settings import (
+    RunSettings,
+    as_settings,
+    from_environment,
+    nearest,
+    refuse_other_histories,
+    run_mode,
+    warn_of_what_does_nothing,
+)
 from besom.tracking.surroundings import in_notebook, observe
 from besom.tracking.trial import Trial, current_trial
 
@@ -48,8 +56,14 @@ def init(
     force: bool | None = None,
     reinit: bool | Reinit | None = None,
     resume: bool | Resume | None = None,
+    resume_from: str | None = None,
+    fork_from: str | None = None,
     save_code: bool | None = None,
+    tensorboard: bool | None = None,
+    sync_tensorboard: bool | None = None,
+    monitor_gym: bool | None = None,
     settings: Any = None,
+    anonymous: str | bool | None = None,
     **unknown: Any,
 ) -> Run:
     """Start a run; inside a trial, the run that records it.
@@ -71,16 +85,24 @@ def init(
         allow_val_change: Values of the config may be changed later; the default in notebooks.
         group: Name that groups runs.
         job_type: "train", "eval", ...
-        mode: "online"; "offline" records in a folder below `dir` only, for `besom sync` to send (ignored inside a
-            sweep); "disabled" records nothing. Default BESOM_MODE.
+        mode: "online", or "shared", which is the same (every run takes several writers); "offline" records in a folder
+            below `dir` only, for `besom sync` to send (ignored inside a sweep); "disabled" records nothing. Default
+            BESOM_MODE.
         force: In W&B, do not run without an account; here there is none, and it changes nothing.
         reinit: What a second call does outside a sweep: "return_previous" (the default in scripts), "finish_previous"
             (the default in notebooks; also True) or "create_new".
         resume: Outside a sweep, go on with the run that has this id: "allow" when there is one, "must" or else fail,
             "never" fails when there is one; "auto" or True with the last run of this folder that has not finished well.
             Steps go on after the last; config, summary and names are kept where nothing new is given.
+        resume_from: Refused, as `fork_from`: no run's history is cut or copied. The error says what to write.
+        fork_from: See `resume_from`.
         save_code: Keep the script that runs, as `code/NAME`. Default BESOM_SAVE_CODE.
+        tensorboard: The older name of `sync_tensorboard`.
+        sync_tensorboard: Log the scalars, histograms and images that this context writes with torch's or tensorboardX's
+            SummaryWriter or with `tf.summary`, with `global_step`. A later writer's folder stands before its tags.
+        monitor_gym: In W&B, log the videos that gym records; here a warning says how to.
         settings: `besom.Settings`, or a dict of such values.
+        anonymous: In W&B, do without an account; here there is none, and a warning says so.
 
     Raises:
         UsageError: an id that cannot be; a setting that cannot be; `resume` that cannot be carried out.
@@ -91,6 +113,8 @@ def init(
     written = RunSettings(
         entity=entity, project=project, run_id=id, run_name=name, run_notes=notes, run_tags=tags, run_group=group,
         run_job_type=job_type, mode=mode, reinit=reinit, resume=resume, root_dir=dir, save_code=save_code,
+        resume_from=resume_from, fork_from=fork_from, monitor_gym=monitor_gym, anonymous=anonymous,
+        sync_tensorboard=tensorboard if sync_tensorboard is None else sync_tensorboard,
     ).over(as_settings(settings))  # fmt: skip
     asked = written.over(from_environment())
     folder = Path(asked.root_dir) if asked.root_dir is not None else None
@@ -99,29 +123,46 @@ def init(
     if (previous := _run_to_return(asked.reinit, trial)) is not None:
         return previous
     _check_id(asked.run_id)
+    refuse_other_histories(asked)
+    warn_of_what_does_nothing(asked)
     given = from_files(asked.config_paths)
     given |= chosen(as_mapping(config), config_exclude_keys, config_include_keys)
     changeable = in_notebook() if allow_val_change is None else allow_val_change
     if asked.silent:
         log.setLevel(logging.ERROR)
-    wanted = run_mode(asked.mode)
-    if wanted == "disabled":
-        run = disabled_run(asked, process, given, trial)
-    elif trial is not None:
-        run = trial_run(trial, process, given, asked, changeable)
+    run = _new_run(asked, process, given, trial, changeable)
+    if trial is not None and not run.disabled:
         _warn_of_ignored(run, trial, written)
-    elif wanted == "offline":
-        run = offline_run(asked, process, given, changeable)
-    else:
-        run = own_run(asked, process, given, changeable)
     run.settings = asked
     make_active(run, beside=asked.reinit == "create_new")
     finish_at_exit()
     if not run.disabled:
-        observe(run)
-        if asked.save_code and not asked.disable_code and (program := program_file()) is not None:
-            run.saver.keep(f"code/{program.name}", program)
+        _begin(run, asked)
     return run
+
+
+def _new_run(
+    asked: RunSettings, process: Settings, given: dict[str, Any], trial: Trial | None, changeable: bool
+) -> Run:
+    mode = run_mode(asked.mode)
+    if mode == "disabled":
+        return disabled_run(asked, process, given, trial)
+    if trial is not None:
+        return trial_run(trial, process, given, asked, changeable)
+    if mode == "offline":
+        return offline_run(asked, process, given, changeable)
+    return own_run(asked, process, given, changeable)
+
+
+def _begin(run: Run, asked: RunSettings) -> None:
+    """What goes on beside a run that records."""
+    observe(run)
+    if asked.sync_tensorboard:
+        from besom.tracking.tensorboard import follow  # brings numpy along
+
+        follow(run)
+    if asked.save_code and not asked.disable_code and (program := program_file()) is not None:
+        run.saver.keep(f"code/{program.name}", program)
 
 
 def _check_id(run_id: str | None) -> None:

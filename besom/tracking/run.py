@@ -175,6 +175,12 @@ class Run(Identified):
             if commit if commit is not None else step is None:
                 self._close_row(force=True)
 
+    def close_row(self) -> None:
+        """Close the row that is open, if it holds anything: the next `log` opens a new step."""
+        with self._lock:
+            if self.state == "running":
+                self._close_row(force=False)
+
     def define_metric(
         self,
         name: str,

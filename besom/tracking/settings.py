@@ -21,7 +21,7 @@ log = logging.getLogger("besom")
 _NAMES: Final = (
     "entity", "project", "run_id", "run_name", "run_notes", "run_tags", "run_group", "run_job_type", "mode", "resume",
     "reinit", "root_dir", "config_paths", "silent", "console", "disable_git", "disable_code", "disable_stats",
-    "save_code",
+    "save_code", "sync_tensorboard", "monitor_gym", "anonymous", "resume_from", "fork_from",
 )  # fmt: skip
 
 VARIABLES: Final = {
@@ -29,14 +29,23 @@ VARIABLES: Final = {
     "run_tags": "TAGS", "run_group": "RUN_GROUP", "run_job_type": "JOB_TYPE", "mode": "MODE", "resume": "RESUME",
     "root_dir": "DIR", "config_paths": "CONFIG_PATHS", "silent": "SILENT",
     "console": "CONSOLE", "disable_git": "DISABLE_GIT", "disable_code": "DISABLE_CODE",
-    "disable_stats": "DISABLE_STATS", "save_code": "SAVE_CODE",
+    "disable_stats": "DISABLE_STATS", "save_code": "SAVE_CODE", "sync_tensorboard": "SYNC_TENSORBOARD",
+    "monitor_gym": "MONITOR_GYM", "anonymous": "ANONYMOUS", "resume_from": "RESUME_FROM", "fork_from": "FORK_FROM",
 }  # fmt: skip
 """Setting to variable, after BESOM_ or WANDB_."""
 
 _OF_THE_PROCESS: Final = ("entity", "project", "root_dir")
 """BESOM_X of these is read and checked by `besom.settings`."""
 _LISTS: Final = ("run_tags", "config_paths")
-_SWITCHES: Final = ("silent", "disable_git", "disable_code", "disable_stats", "save_code")
+_SWITCHES: Final = (
+    "silent",
+    "disable_git",
+    "disable_code",
+    "disable_stats",
+    "save_code",
+    "sync_tensorboard",
+    "monitor_gym",
+)
 _OTHER_NAMES: Final = {"x_disable_stats": "disable_stats", "_disable_stats": "disable_stats"}
 """Names that W&B's versions had for the same."""
 _YES: Final = ("1", "true", "yes", "on")
@@ -50,7 +59,8 @@ class RunSettings:
         values: By W&B's names: entity, project, run_id, run_name, run_notes, run_tags, run_group, run_job_type, mode,
             resume, reinit, root_dir, config_paths; silent (errors only are told), console ("off" keeps nothing of what
             is printed), disable_git, disable_code (neither diff nor script), disable_stats (no system metrics),
-            save_code (the script is kept). Other settings of W&B are kept in `others` and do nothing.
+            save_code (the script is kept), sync_tensorboard; monitor_gym, anonymous, resume_from and fork_from, which
+            `init()` answers. Other settings of W&B are kept in `others` and do nothing.
 
     Raises:
         TypeError: a name that is nearly one of these.
@@ -77,6 +87,11 @@ class RunSettings:
         self.disable_code: bool | None = None
         self.disable_stats: bool | None = None
         self.save_code: bool | None = None
+        self.sync_tensorboard: bool | None = None
+        self.monitor_gym: bool | None = None
+        self.anonymous: str | bool | None = None
+        self.resume_from: str | None = None
+        self.fork_from: str | None = None
         self.others: dict[str, Any] = {}
         for name, value in values.items():
             self._take(name, value)
@@ -147,18 +162,45 @@ def from_environment() -> RunSettings:
 
 
 def run_mode(written: str | None) -> Literal["online", "offline", "disabled"]:
-    """The mode meant; W&B's older "run" and "dryrun" are online and offline.
+    """The mode meant; W&B's older "run" and "dryrun" are online and offline, and "shared" is online.
 
     Raises:
         UsageError: it is none.
     """
     known: dict[str, Literal["online", "offline", "disabled"]] = {
         "online": "online", "offline": "offline", "disabled": "disabled", "run": "online", "dryrun": "offline",
+        "shared": "online",  # any run may have several writers
     }  # fmt: skip
     mode = known.get(str(written or "online").lower())
     if mode is None:
         raise UsageError(f"mode={written!r} cannot be; write 'online', 'offline' or 'disabled'")
     return mode
+
+
+def refuse_other_histories(asked: RunSettings) -> None:
+    """`resume_from` and `fork_from` want a run whose history was cut at a step, or copied; there is no such run here.
+
+    Raises:
+        UsageError: one of them is given.
+    """
+    for what in ("resume_from", "fork_from"):
+        if (written := getattr(asked, what)) is not None:
+            run = str(written).partition("?")[0]
+            raise UsageError(
+                f"{what}={written!r} cannot be: besom neither cuts nor copies a run's history; to go on after its last "
+                f"step write id={run!r}, resume='must', and for a new run with its config "
+                f"config=besom.Api().run({run!r}).config"
+            )
+
+
+def warn_of_what_does_nothing(asked: RunSettings) -> None:
+    """Say why what W&B's scripts ask for changes nothing here."""
+    if asked.monitor_gym:
+        log.warning(
+            "monitor_gym=True does nothing: besom does not change gym; log its recordings with besom.Video(path)"
+        )
+    if asked.anonymous not in (None, False, "never"):
+        log.warning("anonymous=%r does nothing: besom has no accounts", asked.anonymous)
 
 
 def nearest(name: str, known: Any, cutoff: float = 0.6) -> str:

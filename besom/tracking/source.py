@@ -30,6 +30,7 @@ QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
     "alerts": alert_rows.alerts_of,
     "artifact": artifact_rows.find,
     "artifact_versions": artifact_rows.versions,
+    "artifacts_of": artifact_rows.logged_by,
     "attempts": reader.attempts,
     "best_trials": reader.best_trials,
     "pareto_front": pareto_front,

@@ -271,6 +271,25 @@ def test_bayes_with_a_batch_pending(crew: Crew) -> None:
     assert crew.states(spec) == {"finished": 8}
 
 
+def test_a_stopping_rule_ends_a_trial_of_a_loop(crew: Crew) -> None:
+    """What is reported reaches the rule: the worst of three trials is to stop, and its state says so."""
+    rule = {"type": "hyperband", "min_iter": 2, "eta": 2, "strict": True}
+    spec = crew.sweep("random", run_cap=3, metric=LOSS, early_terminate=rule)
+    with opened(crew, spec) as sweep:
+        for trial in sweep:
+            for step in range(3):
+                trial.report(float(trial.number), step=step)
+            if trial.number == 3:  # the second is at the threshold, and a tie stays
+                until(trial.should_stop, "word from the rule")
+            trial.tell()
+    until(lambda: crew.state(spec) == "finished", "the end")
+    assert [(row["state"], row["value"]) for row in crew.rows(spec)] == [
+        ("finished", 1.0),
+        ("finished", 2.0),
+        ("stopped", 3.0),
+    ]
+
+
 def test_askers_and_an_agent_share_a_grid(crew: Crew) -> None:
     """Two askers, one with two threads, and an agent cover it exactly once."""
     spec = crew.sweep("grid", values=range(40), metric=LOSS)

@@ -97,7 +97,7 @@ def test_an_agent_imports_neither_search_nor_store() -> None:
     """What an agent needs to run functions, commands and runs stands on none of what only the controller needs."""
     code = """
 import besom, besom.cli.agents, besom.cli.options, besom.broker.find, besom.broker.service
-import besom.agent.agent, besom.agent.command_trial, besom.agent.function_trial
+import besom.agent.agent, besom.agent.ask, besom.agent.command_trial, besom.agent.function_trial
 import besom.tracking.init, besom.tracking.run, besom.tracking.writer, besom.tracking.spool
 besom.agent, besom.init, besom.log, besom.finish, besom.Run
 """

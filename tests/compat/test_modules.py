@@ -152,16 +152,18 @@ def test_what_scripts_call_of_a_run(wandb: Any, wired: Any) -> None:
 def test_init_leaves_out_what_means_nothing(
     wandb: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Parameters that besom.init lacks are named in a warning when they ask for something; a slip is a TypeError."""
+    """`magic` of early scripts is named in a warning when it asks for something; a slip is a TypeError."""
     given: dict[str, Any] = {}
 
     def small(*, project: str | None = None, name: str | None = None) -> None:
         given.update(project=project, name=name)
 
     monkeypatch.setattr(besom, "init", small)
-    wandb.init(project="p", anonymous=None, save_code=False, sync_tensorboard=True)
+    wandb.init(project="p", magic=False)
+    assert caplog.text == ""
+    wandb.init(project="p", magic=True)
     assert given == {"project": "p", "name": None}
-    assert "wandb.init(sync_tensorboard=...) is ignored" in caplog.text
+    assert "wandb.init(magic=...) is ignored" in caplog.text
     with pytest.raises(TypeError, match="projct"):
         wandb.init(projct="p")
 

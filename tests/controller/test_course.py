@@ -220,3 +220,11 @@ def test_time_cap_counts_from_the_first_claim() -> None:
     of.began = 100.0
     assert not of.stop_reason(3699.0)
     assert of.stop_reason(3700.0) == "time_cap is over"
+
+
+def test_the_surrogate_reaches_the_search() -> None:
+    """A forest asked for in the config chooses other points than the processes do, once there is something to fit."""
+    line = {"x": {"min": 0.0, "max": 1.0}}
+    found = {kind: tried(plan(method="bayes", parameters=line, surrogate=kind), 8) for kind in ("gp", "rf")}
+    assert found["gp"][:4] == found["rf"][:4]
+    assert found["gp"] != found["rf"]

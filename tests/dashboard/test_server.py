@@ -96,6 +96,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "artifact_versions": {"name": "m"},
     "attempts": {"run_id": "s1-1"},
     "best_trials": {"sweep_id": "s1"},
+    "metric_values": {"sweep_id": "s1", "metrics": ["loss"]},
     "pareto_front": {"sweep_id": "s1"},
     "alerts": {"run_id": "s1-1"},
     "console": {"run_id": "s1-1"},

@@ -1,10 +1,10 @@
-"""An agent in a cell of a notebook, in a real kernel: interrupts end it, and the notebook works on as before."""
+"""Agents and runs in the cells of a notebook, in a real kernel: how they end, and that the notebook works on."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -82,3 +82,43 @@ def test_kernel_is_interrupted(redis_server: RedisServer, tmp_path: Path, times:
         house.finishes(sweep)
         rows = check(house, sweep, grid=GRID)
         assert (rows[first.number]["attempt"], rows[first.number]["losses"]) == (times, 0)
+
+
+def _is(house: House, run: str, state: str) -> None:
+    def reached() -> bool:
+        with closing(house.api()) as api:
+            return any(found.id == run and found.state == state for found in api.runs("cells"))
+
+    wait_until(reached, f"run {run} to be {state}")
+
+
+def test_runs_of_cells(redis_server: RedisServer, tmp_path: Path) -> None:
+    """A cell that fails leaves its run open, a second `init` finishes it; the kernel's end finishes the last one."""
+    with a_house(tmp_path, redis_server) as house:
+        house.controller()
+        with _kernel(house) as client:
+            _cell(client, "import besom\nrun = besom.init(project='cells', id='first', config={'lr': 1})")
+            assert "ZeroDivisionError" in _cell(client, "besom.log({'a': 1 / 0})")
+            assert _cell(client, "besom.config.lr = 2; besom.log({'a': 1}); print(run.state)") == "running\n"
+            assert _cell(client, "besom.init(project='cells', id='second'); print(run.state)") == "finished\n"
+            _cell(client, "besom.log({'a': 2})")
+            _is(house, "first", "finished")
+            _is(house, "second", "running")
+        _is(house, "second", "finished")
+        with closing(house.api()) as api:
+            rows = {run.id: [row["a"] for row in run.scan_history(keys=["a"])] for run in api.runs("cells")}
+        assert rows == {"first": [1], "second": [2]}
+
+
+def test_kernel_is_killed(redis_server: RedisServer, tmp_path: Path) -> None:
+    """What was logged is there; once its beat has run out, the run is crashed."""
+    with a_house(tmp_path, redis_server) as house:
+        house.controller()
+        with _kernel(house) as client:
+            _cell(client, "import besom\nbesom.init(project='cells', id='lost').log({'a': 1})")
+            with closing(house.api()) as api:
+                wait_until(lambda: api.runs("cells") and api.run("cells/lost").summary.get("a") == 1, "the row")
+            asyncio.run(client.km.shutdown_kernel(now=True))
+        _is(house, "lost", "running")
+        house.connection.redis.zadd(house.connection.keys.runs(), {"lost": 0})  # as if five minutes were over
+        _is(house, "lost", "crashed")

@@ -285,3 +285,34 @@ def test_blobs_of_another_place(run: Run, files: Path, tmp_path: Path, monkeypat
     with pytest.raises(Unreachable, match="BESOM_BLOBS"):
         run.use_artifact("data:v0")
     assert read_settings().blobs == str(tmp_path / "elsewhere")
+
+
+def test_one_file_alone(run: Run, files: Path, tmp_path: Path) -> None:
+    """Only it is fetched, to where `download` would put it; a path that there is not is a KeyError."""
+    artifact = Artifact("data", "dataset")
+    artifact.add_dir(files)
+    run.log_artifact(artifact)
+    entry = run.use_artifact("data:latest").get_entry("deep/b.txt")
+    assert (entry.path, entry.size, entry.ref) == ("deep/b.txt", 2, "")
+    assert entry.download(tmp_path / "got") == str(tmp_path / "got/deep/b.txt")
+    assert [path.name for path in (tmp_path / "got").rglob("*.txt")] == ["b.txt"]
+    with pytest.raises(KeyError, match=r"has no file 'c\.txt'"):
+        artifact.get_path("c.txt")
+
+
+def test_what_a_run_logged(run: Run) -> None:
+    """Its versions, in order; content that another had logged before is that one's."""
+    for number, name in enumerate(("b", "a", "b")):
+        artifact = Artifact(name, "text")
+        with artifact.new_file("x.txt") as file:
+            file.write(str(number))
+        run.log_artifact(artifact)
+    run.finish()
+    other = init(project="p", entity="e", id="other")
+    again = Artifact("a", "text")
+    with again.new_file("x.txt") as file:
+        file.write("1")
+    other.log_artifact(again)
+    api = Api()
+    assert [artifact.name for artifact in api.run("e/p/r").logged_artifacts()] == ["b:v0", "a:v0", "b:v1"]
+    assert api.run("e/p/other").logged_artifacts() == []

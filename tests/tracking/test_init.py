@@ -91,6 +91,54 @@ def test_defaults(wired: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (init().path.rpartition("/")[0]) == "us/from env"
 
 
+@pytest.mark.parametrize("what", ["resume_from", "fork_from"])
+def test_a_run_is_neither_cut_nor_copied(what: str, wired: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to write, wherever it was asked for; no run is made."""
+    advice = rf"{what}='abc\?_step=9' cannot be: .* id='abc', resume='must'.*Api\(\)\.run\('abc'\)\.config"
+    with pytest.raises(UsageError, match=advice):
+        init(**{what: "abc?_step=9"})  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=advice):
+        init(settings={what: "abc?_step=9"})
+    monkeypatch.setenv(f"WANDB_{what.upper()}", "abc?_step=9")
+    with pytest.raises(UsageError, match=advice):
+        init()
+    assert events(wired, RunStarted) == []
+
+
+def test_what_does_nothing_says_so(wired: Connection, caplog: pytest.LogCaptureFixture) -> None:
+    """One warning each for monitor_gym and anonymous, with the reason; none where nothing is asked."""
+    init(project="p", monitor_gym=False, anonymous="never").finish()
+    assert caplog.text == ""
+    init(project="p", monitor_gym=True, anonymous="allow").finish()
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert "log its recordings with besom.Video(path)" in said[0]
+    assert "anonymous='allow' does nothing: besom has no accounts" in said[1]
+
+
+def test_shared_is_online(wired: Connection, desk: Desk) -> None:
+    """Several runs of this mode and id are writers of one run."""
+    first = init(project="p", id="ddp", mode="shared")
+    second = init(project="p", id="ddp", mode="shared", reinit="create_new")
+    first.log({"a": 1}, step=0)
+    second.log({"b": 2}, step=0)
+    assert (first.mode, second.mode) == ("online", "online")
+    first.finish()
+    second.finish()
+    assert desk.rows("ddp") == [{"_step": 0, "a": 1, "b": 2}]
+    assert len({writer for writer, _ in batches(wired, "ddp")}) == 2
+
+
+def test_every_parameter_of_wandb() -> None:
+    """Their names, as W&B 0.28 and 0.31 have them."""
+    assert set(init.__kwdefaults__) == {
+        "entity", "project", "dir", "id", "name", "notes", "tags", "config", "config_exclude_keys",
+        "config_include_keys", "allow_val_change", "group", "job_type", "mode", "force", "reinit", "resume",
+        "resume_from", "fork_from", "save_code", "tensorboard", "sync_tensorboard", "monitor_gym", "settings",
+        "anonymous",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("bad", ["", "a/b", "a:b", "x" * 129, "a b", "a\n", 5])
 def test_ids_that_cannot_be(bad: Any, wired: Connection) -> None:
     """They are refused with the value and what may be written, and nothing is started."""

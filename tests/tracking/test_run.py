@@ -25,10 +25,12 @@ from besom.errors import (
 from besom.messages import Claim, RunEdited
 from besom.tracking import run as run_module
 from besom.tracking.config import RunConfig
+from besom.tracking.media.video import Video
+from besom.tracking.reader import summary
 from besom.tracking.run import ERROR_LINES, Run, RunIdentity, last_lines
 from besom.tracking.spool import WriterName
 from besom.tracking.trial import Trial
-from besom.tracking.values import KEY_LIMIT
+from besom.tracking.values import KEY_LIMIT, KEYS_LIMIT
 from besom.tracking.writer import Writer
 
 from .desk import Desk, events
@@ -209,12 +211,50 @@ def test_too_many_names(run: Run, caplog: pytest.LogCaptureFixture, monkeypatch:
     assert ["2 names already" in message for message in caplog.messages] == [True]
 
 
+def test_ten_thousand_and_one_names(run: Run, desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """The limit as it is: ten thousand names are recorded, the next is left out, and the run goes on."""
+    run.log({f"k{number}": number for number in range(KEYS_LIMIT + 1)})
+    run.log({"k0": -1, "another": 1})
+    run.finish()
+    first, second = desk.rows("r")
+    assert (len(first), first["k9999"], "k10000" in first) == (1 + KEYS_LIMIT, 9999, False)
+    assert second == {"_step": 1, "k0": -1}
+    assert ["10000 names already" in message for message in caplog.messages] == [True]
+
+
+def test_media_that_cannot_be_kept(run: Run, desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Above 100 MB, or gone since: left out with one warning for each name, and the rest of the row is recorded."""
+    huge, gone = tmp_path / "huge.mp4", tmp_path / "gone.mp4"
+    with huge.open("wb") as file:
+        file.truncate(100_000_001)
+    gone.write_bytes(b"x")
+    lost = Video(gone)
+    gone.unlink()
+    for step in range(2):
+        run.log({"huge": Video(huge), "gone": lost, "loss": step})
+    run.finish()
+    assert desk.rows("r") == [{"_step": 0, "loss": 0}, {"_step": 1, "loss": 1}]
+    assert [message.partition(" ")[0] for message in caplog.messages] == ["huge", "gone"]
+    assert "at most 100000000" in caplog.messages[0]
+
+
 def test_names_without_utf8(run: Run, desk: Desk) -> None:
     """A name with half a character is kept with "?" in its place and holds nothing up."""
     run.log({"bad\udcff": "\ud800"})
     run.log({"a": 1})
     run.finish()
     assert desk.rows("r") == [{"_step": 0, "bad?": "?"}, {"_step": 1, "a": 1}]
+
+
+def test_the_summary_set_inside_a_dict(run: Run, desk: Desk) -> None:
+    """It reaches the store, over what was logged before."""
+    run.log({"u": {"v": 1, "w": 1}})
+    run.summary["u"]["v"] = 5
+    run.summary.u.w = 6
+    run.finish()
+    desk.record()
+    with desk.store.read() as conn:
+        assert summary(conn, run.id)["u"] == {"v": 5, "w": 6}
 
 
 def test_the_summary_follows(run: Run, desk: Desk) -> None:

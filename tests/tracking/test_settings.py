@@ -11,7 +11,7 @@ from besom.errors import UsageError
 from besom.tracking.settings import RunSettings, as_settings, from_environment, nearest
 
 
-@pytest.mark.parametrize("name", ["disable_git", "disable_code", "disable_stats", "silent"])
+@pytest.mark.parametrize("name", ["disable_git", "disable_code", "disable_stats", "silent", "sync_tensorboard"])
 def test_switches_are_true_or_false(name: str) -> None:
     """Anything else is refused with its name and value."""
     assert getattr(RunSettings(**{name: "yes"}), name) is True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import pytest
 
+from besom.errors import UsageError
 from besom.tracking.metrics import NO_SUMMARY
 from besom.tracking.summary import Summary
 
@@ -65,6 +67,45 @@ def test_reading() -> None:
         _ = summary.acc
     with pytest.raises(KeyError):
         _ = summary["acc"]
+
+
+def test_setting_inside_a_dict() -> None:
+    """By item and by attribute, at any depth: the whole value is told, and the row that was logged stays as it was."""
+    told: list[dict[str, Any]] = []
+    summary = Summary(told.append)
+    row = {"val": {"loss": 1.0, "by": {"a": 1}}}
+    summary.logged(row)
+    val = summary["val"]
+    val["acc"] = np.float64(0.5)
+    summary.val.by.a = 2
+    summary["val"].update(n=[1], m={})
+    del summary.val.m
+    assert val.pop("n") == [1]
+    assert summary.get("val") == {"loss": 1.0, "acc": 0.5, "by": {"a": 2}}
+    assert told[1] == {"val": {"loss": 1.0, "by": {"a": 2}, "acc": 0.5}}
+    assert (told[-1], len(told)) == ({"val": summary["val"]}, 6)
+    assert row == {"val": {"loss": 1.0, "by": {"a": 1}}}
+    assert type(copy.deepcopy(val)["by"]) is dict
+    summary.logged({"val": {"loss": 3.0}})
+    assert summary.val.loss == 3.0
+
+
+def test_what_cannot_be_set_inside_a_dict() -> None:
+    """What has no plain form, and anything once the run is over, leaves the dict as it was."""
+
+    def over(_: Any) -> None:
+        raise UsageError("the run is over")
+
+    summary = Summary(over, {"val": {"loss": 1.0}})
+    with pytest.raises(TypeError, match="model"):
+        summary.val.model = object()
+    with pytest.raises(UsageError, match="over"):
+        summary["val"]["loss"] = 2.0
+    with pytest.raises(AttributeError, match="no 'acc' here; it has loss"):
+        _ = summary.val.acc
+    with pytest.raises(KeyError):
+        del summary.val["acc"]
+    assert summary.as_dict() == {"val": {"loss": 1.0}}
 
 
 def test_a_value_that_cannot_be_kept() -> None:
