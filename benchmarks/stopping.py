@@ -1,10 +1,10 @@
 """Stopping rules: how many epochs they save, what they lose, and how soon an agent knows.
 
-    make bench-stopping         or: python -m benchmarks.stopping [--seeds N] [--trials N] [--pace S] [--workers N]
+    make bench-stopping         or: python -m benchmarks.stopping [--seeds N ...] [--min-iter N] [--trials N] [--pace S] [--workers N]
 
 The example's network on scikit-learn's digits, epochs as the resource: 64 random points of 27 epochs each, against
 the same points under besom's hyperband and asha (a controller, 8 agents, all processes of their own) and under Optuna's
-SuccessiveHalvingPruner (8 threads), with the same rungs: 1, 3, 9. Every curve is trained once, for real, and kept in
+SuccessiveHalvingPruner (8 threads), with the same rungs: 1, 3, 9, or 3, 9. Every curve is trained once, for real, and kept in
 `build/`; the trials go through it at a pace, since an epoch here takes less time than it takes to decide anything.
 What a trial still trained after the decision counts.
 """
@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,9 +32,9 @@ from besom.controller.sweep_config import SweepConfig
 from besom.settings import read_settings
 from besom.strategies.stopping import Curve
 
-RULES = {
-    "hyperband": {"type": "hyperband", "min_iter": 1, "eta": 3},
-    "asha": {"type": "asha", "min_iter": 1, "eta": 3, "max_iter": EPOCHS},
+RULES: dict[str, dict[str, Any]] = {
+    "hyperband": {"type": "hyperband", "eta": 3},
+    "asha": {"type": "asha", "eta": 3, "max_iter": EPOCHS},
 }
 VALIDATED = 540
 """Images that an accuracy is measured on."""
@@ -75,7 +76,7 @@ def run_besom(rule: str, seed: int, options: argparse.Namespace) -> Outcome:
     with place() as here:
         start_controller(here)
         settings = read_settings(redis_url=here.url, silent=True)
-        config = sweep_config(seed, options.trials, early_terminate=RULES[rule])
+        config = sweep_config(seed, options.trials, early_terminate={**RULES[rule], "min_iter": options.min_iter})
         connection = Connection(here.url)
         sweep = create_sweep(connection, config, settings).id
         decisions = Decisions(here, sweep)
@@ -115,7 +116,7 @@ def run_optuna(seed: int, options: argparse.Namespace) -> Outcome:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     curves = train_missing(options.curves, seed, options.trials)
-    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=options.min_iter, reduction_factor=3)
     study = optuna.create_study(direction="maximize", pruner=pruner, sampler=optuna.samplers.RandomSampler(seed))
     for index in range(options.trials):
         study.enqueue_trial({"point": index})
@@ -169,15 +170,18 @@ def report(found: Sequence[dict[str, Outcome]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--trials", type=int, default=64)
     parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--min-iter", type=int, default=1, help="the first rung; each next one is three times as far")
     parser.add_argument("--pace", type=float, default=0.5, help="seconds of an epoch")
     parser.add_argument("--curves", type=Path, default=Path("build/digits-curves.jsonl").absolute())
     options = parser.parse_args()
     print(describe())
-    print(f"{options.trials} trials, an epoch in {options.pace:g} s, {options.workers} workers")
-    print(report([run_seed(seed, options) for seed in range(options.seeds)]))
+    print(
+        f"{options.trials} trials, an epoch in {options.pace:g} s, {options.workers} workers, first rung {options.min_iter}"
+    )
+    print(report([run_seed(seed, options) for seed in options.seeds]))
 
 
 if __name__ == "__main__":
