@@ -1,12 +1,13 @@
 """Stopping rules: how many epochs they save, what they lose, and how soon an agent knows.
 
-    make bench-stopping         or: python -m benchmarks.stopping [--seeds N ...] [--min-iter N] [--trials N] [--pace S] [--workers N]
+    make bench-stopping         about 20 minutes
+    python -m benchmarks.stopping [--seeds N ...] [--min-iter N] [--trials N] [--workers N] [--pace S] [--curves FILE]
 
 The example's network on scikit-learn's digits, epochs as the resource: 64 random points of 27 epochs each, against
 the same points under besom's hyperband and asha (a controller, 8 agents, all processes of their own) and under Optuna's
-SuccessiveHalvingPruner (8 threads), with the same rungs: 1, 3, 9, or 3, 9. Every curve is trained once, for real, and kept in
-`build/`; the trials go through it at a pace, since an epoch here takes less time than it takes to decide anything.
-What a trial still trained after the decision counts.
+SuccessiveHalvingPruner (8 threads), with the same rungs: 1, 3, 9, or 3, 9 with `--min-iter 3`. Every curve is trained
+once, for real, and kept in `build/`; the trials go through it at a pace, since an epoch here takes less time than it
+takes to decide anything. What a trial still trained after the decision counts.
 """
 
 from __future__ import annotations
@@ -178,9 +179,8 @@ def main() -> None:
     parser.add_argument("--curves", type=Path, default=Path("build/digits-curves.jsonl").absolute())
     options = parser.parse_args()
     print(describe())
-    print(
-        f"{options.trials} trials, an epoch in {options.pace:g} s, {options.workers} workers, first rung {options.min_iter}"
-    )
+    how = f"{options.workers} workers, an epoch in {options.pace:g} s, first rung {options.min_iter}"
+    print(f"{options.trials} trials, {how}")
     print(report([run_seed(seed, options) for seed in options.seeds]))
 
 
