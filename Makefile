@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOAK_SECONDS ?= 600
 
 .PHONY: help install demo test test-integrations contract-record soak check package clean bench bench-fleet \
-	bench-million bench-logging bench-store bench-watch
+	bench-million bench-logging bench-store bench-watch bench-stopping bench-digits
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -97,6 +97,14 @@ bench-store: $(VENV)/installed-dev  ## Measure the store with 10 million points,
 	@.ci/packages redis-server=redis-server pg_ctlcluster=postgresql
 	@$(BIN)/python -m benchmarks.store
 	@$(BIN)/python -m benchmarks.store --postgres
+
+bench-stopping: $(VENV)/installed-bench  ## Measure what stopping rules save, next to Optuna's, about 20 minutes
+	@.ci/packages redis-server=redis-server
+	@$(BIN)/python -m benchmarks.stopping
+
+bench-digits: $(VENV)/installed-bench  ## Measure bayes against random on the example, about 10 minutes
+	@.ci/packages redis-server=redis-server
+	@$(BIN)/python -m benchmarks.digits --plot build/digits.png
 
 # The trackers that besom is measured against need other versions of what it needs.
 PEERS := build/peers

@@ -1,4 +1,7 @@
-"""What bayes remembers of the trials: their rows, what they gave, and which points are taken."""
+"""What bayes remembers of the trials: their rows, what they gave, and which points are taken.
+
+A trial that was stopped counts as what it would have given at its end (`early_ends.py`).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,19 @@ from typing import NamedTuple
 import numpy as np
 
 from besom.strategies.cube import Array, Cube, Flags, Positions
+from besom.strategies.early_ends import final_values
 from besom.strategies.strategy import EndedTrial, RunningTrial
 
 __all__ = ["History", "Observations"]
+
+
+class _Told(NamedTuple):
+    """One trial that ended; lower is better."""
+
+    row: Array
+    value: float
+    curve: tuple[float, ...]
+    stopped: bool
 
 
 class History(NamedTuple):
@@ -60,7 +73,7 @@ class Observations:
     def __init__(self, cube: Cube, sign: float) -> None:
         self._cube = cube
         self._sign = sign
-        self._ended: dict[int, tuple[Array, float]] = {}
+        self._ended: dict[int, _Told] = {}
         self._ended_keys: set[Hashable] = set()
         self._pending_keys: set[Hashable] = set()
         self._pending: list[Array] = []
@@ -74,7 +87,7 @@ class Observations:
                 continue
             self._ended_keys.add(self._cube.space.key(trial.params))
             if trial.state != "cancelled":
-                self._ended[trial.number] = (row, self._valid(trial))
+                self._ended[trial.number] = self._told(row, trial)
 
     def set_pending(self, running: Sequence[RunningTrial]) -> None:
         """Replace what is known of trials that have not ended."""
@@ -92,14 +105,18 @@ class Observations:
     def history(self) -> History:
         """All that ended."""
         numbers = sorted(self._ended)
-        rows = np.array([self._ended[number][0] for number in numbers]).reshape(-1, len(self._cube.unordered))
-        values = np.array([self._ended[number][1] for number in numbers])
+        ended = [self._ended[number] for number in numbers]
+        rows = np.array([one.row for one in ended]).reshape(-1, len(self._cube.unordered))
+        values = np.array([one.value for one in ended])
+        if any(one.stopped for one in ended):
+            values = final_values(values, [one.curve for one in ended], np.array([one.stopped for one in ended]))
         return History(rows, values, bisect_left(numbers, self._oldest))
 
     def pending_rows(self) -> Array:
         """Rows of the pending trials, by number."""
         return np.array(self._pending).reshape(-1, len(self._cube.space.dimensions))
 
-    def _valid(self, trial: EndedTrial) -> float:
+    def _told(self, row: Array, trial: EndedTrial) -> _Told:
         usable = trial.state in ("finished", "stopped") and trial.value is not None and math.isfinite(trial.value)
-        return self._sign * float(trial.value) if usable and trial.value is not None else math.inf
+        value = self._sign * float(trial.value) if usable and trial.value is not None else math.inf
+        return _Told(row, value, tuple(self._sign * one for one in trial.curve), trial.state == "stopped")

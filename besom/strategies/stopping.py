@@ -99,7 +99,8 @@ class Asha:
     """Asynchronous successive halving: at each rung a trial goes on if among the best 1 / `eta` seen there so far.
 
     It is judged once, when it reaches the rung; who went on is not stopped for what others do there later. The first
-    at a rung goes on.
+    at a rung goes on. This is remembered, not computed: a fresh rule, as after a restart, judges each running trial
+    once more, at the highest rung that it has reached.
 
     Args:
         rungs: Iterations, lowest first.
@@ -116,14 +117,15 @@ class Asha:
         self._stopped: set[int] = set()
 
     def decide(self, history: Sequence[Curve]) -> tuple[int, ...]:
-        """Running trials that failed at a rung which they have reached since the last call, or before."""
+        """Running trials that failed at the highest rung which they had reached when first seen there."""
         for rung, seen in self._at.items():
             come = [one for one in history if len(one.values) >= rung and one.number not in seen]
             # Together they are judged by all that have come, in whatever order they are given.
             seen.update((one.number, one.values[rung - 1]) for one in come)
             ranked = sorted(seen.values())
             limit = ranked[max(int(len(ranked) / self.eta), 1) - 1] if ranked else math.inf
-            self._stopped.update(one.number for one in come if one.running and one.values[rung - 1] > limit)
+            judged = [one for one in come if one.running and _highest(self.rungs, len(one.values)) == rung]
+            self._stopped.update(one.number for one in judged if one.values[rung - 1] > limit)
         return tuple(one.number for one in history if one.running and one.number in self._stopped)
 
 

@@ -41,7 +41,8 @@ def history(method: str, space: Space, trials: int = 24) -> list[Step]:
             trial = running.pop(source.randrange(len(running)))
             state = source.choice(["finished"] * 4 + ["failed", "crashed", "stopped", "cancelled"])
             value = None if state == "failed" else source.choice([source.gauss(0, 1), math.nan, math.inf, 1e30])
-            ended.append(EndedTrial(trial.number, trial.params, state, value))
+            curve = () if value is None else tuple(value + gain for gain in range(trial.number % 5, -1, -1))
+            ended.append(EndedTrial(trial.number, trial.params, state, value, curve))
         steps.append((ended, list(running)))
     return steps
 

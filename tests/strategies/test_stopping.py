@@ -97,6 +97,12 @@ def test_asha_judges_once_at_each_rung() -> None:
     assert rule.decide(curves(([5, 5, 5], True), ([9], True), ([1, 1, 9], True))) == (2, 3)
 
 
+def test_asha_judges_at_the_highest_rung_alone_after_a_restart() -> None:
+    """A fresh rule stops nobody for a rung that lies behind; one that is bad where it stands is stopped."""
+    history = curves(([5, 3, 3], True), ([1], False), ([2], False), ([4, 4, 4], True), ([3, 3], True))
+    assert Asha((1, 3), 3).decide(history) == (4, 5)
+
+
 def test_asha_spares_most_of_the_iterations() -> None:
     """81 trials of 81 iterations at eta 3: the best one runs to its end, and less than a fifth of all is spent."""
     source = random.Random(4)

@@ -1,0 +1,50 @@
+"""What trials that were stopped early would have been worth, had they gone on.
+
+Reads: values and learning curves.  Gives: values that can be compared.  Knows nothing of rules nor of points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+
+from besom.strategies.cube import Array, Flags
+
+__all__ = ["final_values"]
+
+_COMPARED = 300
+"""So many of the latest trials are compared with."""
+
+
+def final_values(values: Array, curves: Sequence[Sequence[float]], stopped: Flags) -> Array:
+    """The values, those of stopped trials carried on to the end.
+
+    A stopped trial gains what the others gained, in the median, from its last iteration on: the finished ones, and
+    the stopped ones that came further, whose ends were found in the same way before. It is never taken for better than
+    the best that was seen. Where nobody came further, or it has no curve, its value stays.
+
+    Args:
+        values: By trial, shape `(n,)`; lower is better, infinite for a trial without.
+        curves: What each has logged, lower is better; may be empty.
+        stopped: Which trials did not come to their end, shape `(n,)`.
+
+    Returns:
+        Shape `(n,)`.
+    """
+    ends = np.array(values, dtype=np.float64)
+    told = [index for index, curve in enumerate(curves) if len(curve) and np.isfinite(values[index])]
+    if not stopped[told].any():
+        return ends
+    floor, latest = values.min(), set(told[-_COMPARED:])
+    further: list[tuple[int, Array]] = []
+    longest_first = sorted(told, key=lambda index: -len(curves[index]))
+    for length, group in groupby(longest_first, key=lambda index: len(curves[index])):
+        members = [(index, np.minimum.accumulate(curves[index])) for index in group]
+        gain = np.median([ends[index] - best[length - 1] for index, best in further]) if further else 0.0
+        for index, best in members:
+            if stopped[index]:
+                ends[index] = max(best[-1] + gain, floor) if further else values[index]
+        further += [(index, best) for index, best in members if index in latest]
+    return ends
