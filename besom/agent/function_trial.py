@@ -51,8 +51,8 @@ class FunctionTrials:
         Raises:
             KeyboardInterrupt: the user interrupted a second time.
         """
+        self._reason = ""  # first: once there is a trial, the watch thread may set it
         trial = self._current = Trial(self._spec, claim, self._folder / f"trial-{claim.number}", self._connection)
-        self._reason = ""
         set_trial(trial)
         try:
             return self._call(trial)

@@ -331,3 +331,4 @@ class Slots:
     def _fail(self, error: BaseException) -> None:
         if self._problem is None:
             self._problem = error
+        self._stop_taking()  # before what is handed back here can be taken here again

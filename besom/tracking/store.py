@@ -196,7 +196,22 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _tune)
         event.listen(engine, "begin", _begin)
+    else:
+        event.listen(engine, "connect", _ask_for_bytes)
     return engine
+
+
+def _ask_for_bytes(connection: Any, _record: object) -> None:
+    """Results as they are, not as text: blobs of points would come in hexadecimal digits."""
+    from psycopg import Cursor
+    from psycopg.pq import Format
+
+    class Binary(Cursor[Any]):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            self.format = Format.BINARY
+
+    connection.cursor_factory = Binary
 
 
 def _tune(connection: Any, _record: object) -> None:

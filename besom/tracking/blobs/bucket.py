@@ -112,7 +112,8 @@ class Bucket:
                 found = self._system.find(f"{self._root}/{STORES}")
             except FileNotFoundError:
                 return set()
-        return {path.rpartition("/")[2] for path in found}
+        # A listing made while the first store is being written may have the folder itself.
+        return {name for path in found if (name := path.rpartition("/")[2]) != STORES}
 
     def _put(self, source: str, path: str) -> None:
         """Send a file. Its folder is not made before: s3fs would make a bucket that does not exist."""
