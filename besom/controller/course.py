@@ -83,6 +83,7 @@ class Course:
             self.space,
             seed=self.seed,
             goal=goal,
+            goals=[metric.goal for metric in self.config.metrics or ()],
             surrogate=self.config.surrogate,
             skipped=skipped,
         )

@@ -1,7 +1,7 @@
 """What earlier sweeps and runs teach a sweep before its first trial (`prior_sweeps`, `prior_runs`).
 
 Reads: the store, as far as it was settled when the sweep was created, so that a restart finds the same.
-Gives: trials numbered from 0 downwards, valued by this sweep's own metric.
+Gives: trials numbered from 0 downwards, valued by this sweep's own metrics.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from besom.strategies import EndedTrial
 from besom.tracking import schema
 from besom.tracking.memory import home_of
 from besom.tracking.rows import pieces_of
-from besom.tracking.score import Score, Target, scores
+from besom.tracking.score import Score, Target, metrics_of, scores, vectors
 
 __all__ = ["load_prior"]
 
@@ -39,11 +39,15 @@ def load_prior(conn: Connection, spec: SweepSpec) -> list[EndedTrial]:
     for some in pieces_of(rows) if target else ():
         assert target is not None
         logged.update(scores(conn, some, target))
+    metrics, told = metrics_of({"config": spec.config}), {}
+    for some in pieces_of(rows) if metrics else ():
+        told.update(vectors(conn, some, metrics))
     newest = sorted(rows.values(), key=lambda row: (row["ended"], row["id"]), reverse=True)
     found: list[EndedTrial] = []
     for index, row in enumerate(newest):
         score = logged.get(row["id"], Score(None, ()))
-        found.append(EndedTrial(-index, row["params"], row["state"], score.value, score.curve))
+        values = told.get(row["id"], ())
+        found.append(EndedTrial(-index, row["params"], row["state"], score.value, score.curve, values=values))
     return found
 
 

@@ -14,7 +14,7 @@ from besom.broker.ledger import Ledger, Retry
 from besom.controller.course import Past
 from besom.controller.prior import load_prior
 from besom.controller.sweep_plan import SweepPlan
-from besom.controller.watch import read_scores
+from besom.controller.watch import read_scores, read_vectors
 from besom.errors import BesomError, StoreMismatch
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec, run_id_of
 from besom.strategies import EndedTrial, Params
@@ -90,10 +90,12 @@ def _load_trials(conn: Connection, plan: SweepPlan) -> None:
         plan.began = conn.scalar(select(func.min(trials.c.started)).where(trials.c.sweep == plan.spec.id))
     if plan.adaptive:
         rows = conn.execute(mine.where(trials.c.state.not_in(_OPEN))).mappings().all()
-        logged = read_scores(conn, plan, [row["number"] for row in rows])
-        for row in rows:
-            curve = logged[row["number"]].curve if row["number"] in logged else ()
-            plan.learn(EndedTrial(row["number"], json.loads(row["params"]), row["state"], row["value"], curve))
+        numbers = [row["number"] for row in rows]
+        logged, vectors = read_scores(conn, plan, numbers), read_vectors(conn, plan, numbers)
+        for number, row in zip(numbers, rows, strict=True):
+            curve = logged[number].curve if number in logged else ()
+            params, values = json.loads(row["params"]), vectors.get(number, ())
+            plan.learn(EndedTrial(number, params, row["state"], row["value"], curve, values=values))
     # What its last point is may be asked for again, see `repeats`.
     last = conn.scalar(select(trials.c.params).where(trials.c.sweep == plan.spec.id, trials.c.number == plan.issued))
     if last is not None:

@@ -42,6 +42,8 @@ def by_point(
 
 def _mean(point: int, trials: Sequence[EndedTrial]) -> EndedTrial:
     ordered = sorted(trials, key=lambda trial: trial.number)
+    if any(trial.values for trial in ordered):
+        return _mean_vector(point, ordered)
     good = [trial for trial in ordered if trial.state in _USABLE and _is_value(trial.value)]
     if not good:
         return EndedTrial(point, ordered[0].params, ordered[0].state)
@@ -50,6 +52,17 @@ def _mean(point: int, trials: Sequence[EndedTrial]) -> EndedTrial:
     spread = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
     curve = good[0].curve if len(good) == 1 else ()
     return EndedTrial(point, ordered[0].params, state, statistics.fmean(values), curve, spread)
+
+
+def _mean_vector(point: int, ordered: Sequence[EndedTrial]) -> EndedTrial:
+    """As `_mean`, of a sweep with several metrics: of the trials that have all of them."""
+    good = [trial for trial in ordered if trial.state in _USABLE and trial.values and None not in trial.values]
+    if not good:
+        return EndedTrial(point, ordered[0].params, ordered[0].state)
+    state = "finished" if any(trial.state == "finished" for trial in good) else "stopped"
+    columns = zip(*(trial.values for trial in good), strict=True)
+    values = tuple(statistics.fmean(value for value in column if value is not None) for column in columns)
+    return EndedTrial(point, ordered[0].params, state, values=values)
 
 
 def imputed(

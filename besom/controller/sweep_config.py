@@ -98,7 +98,7 @@ class SweepConfig(Section):
     metrics: tuple[Objective, ...] | None = Field(
         None,
         min_length=2,
-        title="Several metrics in place of one, with grid and random; sweep.pareto_front() reads the best trade-offs.",
+        title="Several metrics in place of one; bayes looks for the best trade-offs, sweep.pareto_front() reads them.",
         description="a list of at least two, such as [{name: loss}, {name: acc, goal: maximize}]",
         examples=["metrics: [{name: acc, goal: maximize}, {name: seconds}]"],
     )

@@ -135,7 +135,8 @@ class SweepPlan:
         self._ended_in[span] = self._ended_in.get(span, 0) + 1
         while len(self._ended_in) > 2:
             del self._ended_in[min(self._ended_in)]
-        self.learn(EndedTrial(trial.number, trial.params, trial.state, trial.value, trial.curve))
+        result = EndedTrial(trial.number, trial.params, trial.state, trial.value, trial.curve, values=trial.values)
+        self.learn(result)
 
     def remember(self, number: int, params: Params) -> None:
         """It was issued some time ago, and may be the last one."""

@@ -7,7 +7,7 @@ Everything here can be read again from the store; only ASHA remembers whom it ha
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from sqlalchemy import Connection, select
@@ -18,9 +18,10 @@ from besom.messages import run_id_of
 from besom.strategies.stopping import Curve
 from besom.tracking import schema
 from besom.tracking.memory import home_of
-from besom.tracking.score import Score, Target, scores
+from besom.tracking.rows import pieces_of
+from besom.tracking.score import Score, Target, metrics_of, scores, vectors
 
-__all__ = ["Watches", "read_scores"]
+__all__ = ["Watches", "read_scores", "read_vectors"]
 
 _LOOK_SECONDS: Final = 0.3
 """Between two looks at one sweep: a rule is to decide within a second of what was logged."""
@@ -100,9 +101,22 @@ def read_scores(conn: Connection, plan: SweepPlan, numbers: Iterable[int]) -> di
     target = Target.of({"metric": plan.spec.metric and plan.spec.metric.model_dump(), "config": plan.spec.config})
     if target is None:
         return {}
-    wanted = {run_id_of(plan.spec.id, number): number for number in sorted(numbers)}
-    runs = list(wanted)
-    found: dict[str, Score] = {}
-    for start in range(0, len(runs), _PIECE):
-        found.update(scores(conn, runs[start : start + _PIECE], target))
-    return {wanted[run]: score for run, score in found.items()}
+    found: dict[int, Score] = {}
+    for some in _pieces(plan, numbers):
+        found.update((some[run], score) for run, score in scores(conn, some, target).items())
+    return found
+
+
+def read_vectors(conn: Connection, plan: SweepPlan, numbers: Iterable[int]) -> dict[int, tuple[float | None, ...]]:
+    """The last value of each of the sweep's several metrics, for these trials; nothing where it has one or none."""
+    found: dict[int, tuple[float | None, ...]] = {}
+    metrics = metrics_of({"config": plan.spec.config})
+    for some in _pieces(plan, numbers) if metrics else ():
+        found.update((some[run], values) for run, values in vectors(conn, some, metrics).items())
+    return found
+
+
+def _pieces(plan: SweepPlan, numbers: Iterable[int]) -> Iterator[dict[str, int]]:
+    """Trials by their runs, as many as are read at once."""
+    for some in pieces_of(sorted(numbers), _PIECE):
+        yield {run_id_of(plan.spec.id, number): number for number in some}

@@ -78,12 +78,6 @@ def _check_metrics(parts: Mapping[str, Any], problems: Problems) -> None:
     if "metrics" in parts:
         if "metric" in parts:
             problems.add(("metrics",), "cannot stand beside metric; write one of the two")
-        if parts.get("method") == "bayes":
-            problems.add(
-                ("metrics",),
-                f"{shown(parts['metrics'])} cannot be, bayes searches by one metric; write metric: {{name: loss}}, "
-                "or method: random, and read sweep.pareto_front()",
-            )
         metrics = parts["metrics"] if isinstance(parts["metrics"], list) else []
         named = [one.get("name") for one in metrics if isinstance(one, dict)]
         for index, name in enumerate(named):

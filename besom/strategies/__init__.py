@@ -6,6 +6,8 @@ Knows nothing of Redis, clocks, files, threads, nor of how a sweep file is writt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from besom.errors import ConfigError
 from besom.strategies.domains import (
     Beta,
@@ -60,6 +62,7 @@ def make_strategy(
     *,
     seed: int,
     goal: str = "minimize",
+    goals: Sequence[str] = (),
     surrogate: str = "gp",
     skipped: Skipped | None = None,
 ) -> Strategy:
@@ -70,14 +73,16 @@ def make_strategy(
         space: What to search.
         seed: Source of all randomness; grid uses none.
         goal: "minimize" or "maximize"; only bayes looks at it.
+        goals: Of several metrics, in place of `goal`, in the order of the trials' `values`.
         surrogate: What bayes fits: "gp" for Gaussian processes, "rf" or "et" for a forest.
         skipped: What a grid need not try; the others look at the history alone.
 
     Raises:
         ConfigError: if the method, the goal or the surrogate is unknown, or the method cannot search this space.
     """
-    if goal not in ("minimize", "maximize"):
-        raise ConfigError(f"metric.goal is {goal!r}; write minimize or maximize")
+    for one in (goal, *goals):
+        if one not in ("minimize", "maximize"):
+            raise ConfigError(f"metric.goal is {one!r}; write minimize or maximize")
     if method == "grid":
         return Grid(space, skipped)
     if method == "random":
@@ -85,6 +90,9 @@ def make_strategy(
     if method == "bayes":
         # Here and not above: it brings scikit-learn along, two seconds that grid and random need not wait.
         from besom.strategies.bayes import Bayes, parts_of
+        from besom.strategies.scalarised import Scalarised
 
+        if goals:
+            return Scalarised(space, seed, goals, parts_of(surrogate))
         return Bayes(space, seed, goal, parts_of(surrogate))
     raise ConfigError(f"method is {method!r}; write grid, random or bayes")

@@ -30,6 +30,8 @@ class EndedTrial:
     """The metric at each step."""
     spread: float | None = None
     """Standard error of `value`, where it is the mean of several trials."""
+    values: tuple[float | None, ...] = ()
+    """Of a sweep with several metrics: each one's, in their order, in place of `value`; None where it gave none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -15,7 +16,7 @@ from besom.tracking.memory import Memory
 from besom.tracking.outcomes import Outcome, RunClosed, TrialClosed
 from besom.tracking.rows import Row, pieces_of
 from besom.tracking.schema import attempts
-from besom.tracking.score import Score, Target, scores
+from besom.tracking.score import Score, Target, metrics_of, scores, vectors
 
 __all__ = ["close"]
 
@@ -24,8 +25,9 @@ _NOTHING = Score(None, ())
 
 def close(conn: Connection, memory: Memory, ended: Sequence[Row]) -> list[Outcome]:
     """Close the runs of these rows of `closings`; everything they logged must be flushed."""
-    targets = _targets(conn, memory, ended)
-    found = _scores(conn, ended, targets)
+    specs = _specs(conn, memory, ended)
+    targets = {sweep: Target.of(spec) for sweep, spec in specs.items()}
+    found, values = _scores(conn, ended, targets), _values(conn, ended, specs)
     logged = _attempts(conn, [row["run"] for row in ended])
     memory.attempts.fetch(conn, logged)
     memory.batches.series.close(conn, logged)
@@ -35,7 +37,8 @@ def close(conn: Connection, memory: Memory, ended: Sequence[Row]) -> list[Outcom
     for row in ended:
         memory.open_closings(conn).pop(row["run"], None)
         if row["sweep"]:
-            outcomes.append(_close_trial(memory, row, targets[row["sweep"]], found.get(row["run"], _NOTHING)))
+            target, score = targets[row["sweep"]], found.get(row["run"], _NOTHING)
+            outcomes.append(_close_trial(memory, row, target, score, values.get(row["run"], ())))
         else:
             _close_run(memory, row, row["state"], row["error"])
             outcomes.append(RunClosed(row["run"], row["state"]))
@@ -43,22 +46,38 @@ def close(conn: Connection, memory: Memory, ended: Sequence[Row]) -> list[Outcom
     return outcomes
 
 
-def _targets(conn: Connection, memory: Memory, ended: Iterable[Row]) -> dict[str, Target | None]:
+def _specs(conn: Connection, memory: Memory, ended: Iterable[Row]) -> dict[str, dict[str, Any]]:
     names = {row["sweep"] for row in ended if row["sweep"]}
     memory.sweeps.fetch(conn, names)
     held = {name: memory.sweeps.get(name) for name in names}
-    return {name: Target.of(json.loads(row["spec"])) if row else None for name, row in held.items()}
+    return {name: json.loads(row["spec"]) if row else {} for name, row in held.items()}
 
 
 def _scores(conn: Connection, ended: Iterable[Row], targets: dict[str, Target | None]) -> dict[str, Score]:
     """The score of each trial in a sweep with a metric."""
-    by_sweep: dict[str, list[str]] = defaultdict(list)
-    for row in ended:
-        by_sweep[row["sweep"]].append(row["run"])
     found: dict[str, Score] = {}
-    for sweep, names in by_sweep.items():
+    for sweep, names in _by_sweep(ended).items():
         if target := targets.get(sweep):
             found.update(scores(conn, names, target))
+    return found
+
+
+def _values(
+    conn: Connection, ended: Iterable[Row], specs: dict[str, dict[str, Any]]
+) -> dict[str, tuple[float | None, ...]]:
+    """The values of each trial in a sweep with several metrics."""
+    found: dict[str, tuple[float | None, ...]] = {}
+    for sweep, names in _by_sweep(ended).items():
+        if metrics := metrics_of(specs.get(sweep, {})):
+            found.update(vectors(conn, names, metrics))
+    return found
+
+
+def _by_sweep(ended: Iterable[Row]) -> dict[str, list[str]]:
+    """Runs by their sweep, "" for those outside."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in ended:
+        found[row["sweep"]].append(row["run"])
     return found
 
 
@@ -70,7 +89,9 @@ def _attempts(conn: Connection, names: Sequence[str]) -> list[tuple[str, int]]:
     return found
 
 
-def _close_trial(memory: Memory, row: Row, target: Target | None, score: Score) -> TrialClosed:
+def _close_trial(
+    memory: Memory, row: Row, target: Target | None, score: Score, values: tuple[float | None, ...]
+) -> TrialClosed:
     state, error = row["state"], row["error"]
     if state == "finished" and target and score.value is None:
         state, error = "failed", f"never logged {target.name}"
@@ -80,7 +101,7 @@ def _close_trial(memory: Memory, row: Row, target: Target | None, score: Score) 
     memory.trials.put(trial)
     _close_run(memory, row, state, error)
     params = json.loads(trial["params"])
-    return TrialClosed(row["sweep"], row["number"], state, score.value, score.curve, params, row["ended"])
+    return TrialClosed(row["sweep"], row["number"], state, score.value, score.curve, params, row["ended"], values)
 
 
 def _close_run(memory: Memory, row: Row, state: str, error: str) -> None:

@@ -93,6 +93,8 @@ class TrialClosed:
     params: dict[str, Any]
     ended: float
     """Seconds since the epoch, by Redis' clock."""
+    values: tuple[float | None, ...] = ()
+    """Of a sweep with several metrics: the last valid value of each, in their order; None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

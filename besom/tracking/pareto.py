@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from besom.messages import run_id_of
 from besom.tracking import reader
-from besom.tracking.score import Target, scores
+from besom.tracking.score import vectors
 
 __all__ = ["front", "metric_values", "pareto_front"]
 
@@ -36,12 +36,9 @@ def pareto_front(conn: Connection, sweep_id: str) -> list[dict[str, Any]]:
 def metric_values(conn: Connection, sweep_id: str, metrics: Sequence[str]) -> list[dict[str, Any]]:
     """Finished and stopped trials, with `values`: the last valid value that each logged of these metrics, or None."""
     rows = reader.trials(conn, sweep_id, state=("finished", "stopped"))
-    runs = {run_id_of(sweep_id, row["number"]): row for row in rows}
+    found = vectors(conn, [run_id_of(sweep_id, row["number"]) for row in rows], metrics)
     for row in rows:
-        row["values"] = {}
-    for name in metrics:
-        for run, score in scores(conn, list(runs), Target(name, use="last")).items():
-            runs[run]["values"][name] = score.value
+        row["values"] = dict(zip(metrics, found[run_id_of(sweep_id, row["number"])], strict=True))
     return rows
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from besom.tracking.points import Points
 from besom.tracking.rows import pieces_of
 from besom.tracking.schema import last
 
-__all__ = ["Score", "Target", "scores"]
+__all__ = ["Score", "Target", "metrics_of", "scores", "vectors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,17 @@ def scores(conn: Connection, runs: Collection[str], target: Target) -> dict[str,
         for run, key, value in conn.execute(query.where(last.c.explicit == 1)):
             explicit[run, key] = json.loads(value)
     return {run: _score(run, target, logged, explicit) for run in runs}
+
+
+def metrics_of(spec: dict[str, Any]) -> tuple[str, ...]:
+    """Names of the several `metrics` in a sweep's spec; empty where it has one or none."""
+    return tuple(metric["name"] for metric in spec.get("config", {}).get("metrics") or ())
+
+
+def vectors(conn: Connection, runs: Collection[str], metrics: Sequence[str]) -> dict[str, tuple[float | None, ...]]:
+    """The last valid value of each metric for each of these runs, so that they belong together; None without one."""
+    found = [scores(conn, runs, Target(name, use="last")) for name in metrics]
+    return {run: tuple(of_metric[run].value for of_metric in found) for run in runs}
 
 
 def _score(

@@ -111,12 +111,6 @@ MALFORMED: list[tuple[Any, str, str, str]] = [
     (config(metrics=[{"name": "a"}, {"name": "a"}]), "metrics[1].name", "'a'", "stands here twice; remove one"),
     (config(metrics=[{"name": "a"}, {"name": "b", "target": 1}]), "metrics[1].target", "1", "unknown key"),
     (config(metric={"name": "a"}, metrics=[{"name": "a"}, {"name": "b"}]), "metrics", "metric", "one of the two"),
-    (
-        config(method="bayes", metrics=[{"name": "a"}, {"name": "b"}]),
-        "metrics",
-        '"name": "a"',
-        "write metric: {name: loss}",
-    ),
     (stop("hyperband"), "early_terminate", "'hyperband'", "write {type: hyperband, min_iter: 3}"),
     (stop({"min_iter": 3}), "early_terminate.type", "missing", "one of hyperband, asha, median, none"),
     (stop({"type": "hyperbnd"}), "early_terminate.type", "'hyperbnd'", "write hyperband (all:"),

@@ -21,6 +21,8 @@ CASES = [
     pytest.param("random", MIXED, id="random-mixed"),
     pytest.param("bayes", FINITE, id="bayes-finite"),
     pytest.param("bayes", MIXED, id="bayes-mixed"),
+    pytest.param("two metrics", FINITE, id="bayes-two-metrics-finite"),
+    pytest.param("two metrics", MIXED, id="bayes-two-metrics-mixed"),
 ]
 every_strategy = pytest.mark.parametrize(("method", "space"), CASES)
 SEEDED = [case for case in CASES if not str(case.id).startswith("grid")]
@@ -42,7 +44,8 @@ def history(method: str, space: Space, trials: int = 24) -> list[Step]:
             state = source.choice(["finished"] * 4 + ["failed", "crashed", "stopped", "cancelled"])
             value = None if state == "failed" else source.choice([source.gauss(0, 1), math.nan, math.inf, 1e30])
             curve = () if value is None else tuple(value + gain for gain in range(trial.number % 5, -1, -1))
-            ended.append(EndedTrial(trial.number, trial.params, state, value, curve))
+            values = (value, math.sin(trial.number))
+            ended.append(EndedTrial(trial.number, trial.params, state, value, curve, values=values))
         steps.append((ended, list(running)))
     return steps
 
@@ -59,6 +62,8 @@ def whole(steps: Sequence[Step]) -> Step:
 
 
 def make(method: str, space: Space, seed: int = 11) -> Strategy:
+    if method == "two metrics":
+        return make_strategy("bayes", space, seed=seed, goals=("minimize", "maximize"))
     return make_strategy(method, space, seed=seed)
 
 
