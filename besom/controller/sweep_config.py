@@ -91,7 +91,7 @@ class SweepConfig(Section):
     )
     metric: MetricConfig | None = Field(
         None,
-        title="What is optimised; bayes and stopping rules need it.",
+        title="What is optimised; stopping rules need it, and bayes it or metrics.",
         description="{name: loss, goal: minimize}",
         examples=["metric: {name: val.loss, goal: minimize, target: 0.05}"],
     )
