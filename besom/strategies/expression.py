@@ -155,6 +155,8 @@ def _parsed(text: str) -> ast.expr:
         raise ExpressionError(
             MAX_LENGTH, f"{len(text)} characters; write it as several constraints, each below {MAX_LENGTH}"
         )
+    if "\0" in text:  # versions of Python tell different places of it
+        raise ExpressionError(text.index("\0") + 1, "a NUL character; write a comparison such as batch_size <= 512")
     try:
         return ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:

@@ -94,6 +94,7 @@ def _source(address: str, token: str) -> HttpSource:
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "artifact": {"name": "m", "alias": "latest"},
     "artifact_versions": {"name": "m"},
+    "artifacts_of": {"run": "s1-1"},
     "attempts": {"run_id": "s1-1"},
     "best_trials": {"sweep_id": "s1"},
     "metric_values": {"sweep_id": "s1", "metrics": ["loss"]},
