@@ -121,13 +121,14 @@ def test_trial_that_always_raises(planned: House, kind: str, retries: int) -> No
 
 @pytest.mark.parametrize("kind", ["function", pytest.param("command", marks=pytest.mark.soak)])
 def test_trial_that_never_ends(planned: House, kind: str) -> None:
-    """With `timeout: 1` a trial that loops is stopped soon after a second; the agent goes on with the others."""
+    """With a `timeout` a trial that loops is stopped soon after; the agent goes on with the others."""
     house = planned
-    sweep = house.sweep(PARAMETERS, timeout=1)
+    seconds = 1 if kind == "function" else 4  # a program's start takes up to two on a busy machine
+    sweep = house.sweep(PARAMETERS, timeout=seconds)
     agent = house.agent(kind, sweep, TRAIN_POISON="1", TRAIN_HOW="forever", BESOM_KILL_DELAY_SECONDS="0.5")
     house.finishes(sweep, 20)
     assert agent.ends() == 0, agent.err
     rows = check(house, sweep, grid=GRID, states={POISONED: "stopped"})
     assert "timeout" in rows[POISONED]["error"]
     assert [rows[POISONED]["attempt"], rows[POISONED]["losses"]] == [1, 0]
-    assert 1 <= rows[POISONED]["ended"] - rows[POISONED]["started"] < 3
+    assert seconds <= rows[POISONED]["ended"] - rows[POISONED]["started"] < seconds + 2
