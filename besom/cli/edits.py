@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from besom.broker.find import find_sweep, read_address
-from besom.broker.ledger import Ledger
-from besom.cli.options import connection_for
-from besom.cli.steering import need_controller, until_recorded
+from besom.cli.steering import need_controller, opened_sweep, until_recorded
 from besom.controller.editing import changes_of
 from besom.errors import NotFound, UsageError
 from besom.messages import SweepEdited, SweepSpec
@@ -36,11 +33,7 @@ def change(settings: Settings, sweep: str, make: Callable[[Mapping[str, Any], in
         UsageError: it is over.
         Unreachable: no controller is there to carry it out.
     """
-    read_address(sweep)
-    connection = connection_for(settings)
-    try:
-        ledger = Ledger(connection)
-        spec = find_sweep(ledger, sweep)
+    with opened_sweep(settings, sweep) as (connection, ledger, spec):
         need_controller(connection, "nothing can be changed")
         api = Api(settings=settings)
         try:
@@ -62,8 +55,6 @@ def change(settings: Settings, sweep: str, make: Callable[[Mapping[str, Any], in
         finally:
             api.close()
         raise UsageError(f"sweep {spec.path} was changed by others again and again; try once more")
-    finally:
-        connection.close()
 
 
 def _is(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

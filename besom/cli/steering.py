@@ -9,7 +9,8 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 from besom.broker.connection import Connection
@@ -25,7 +26,7 @@ from besom.messages import Event, SweepRemoved, SweepSpec, SweepState, TrialsReo
 from besom.settings import Settings
 from besom.tracking.api import Api
 
-__all__ = ["Removal", "create", "move", "need_controller", "reopen", "until_recorded"]
+__all__ = ["Removal", "create", "move", "need_controller", "opened_sweep", "reopen", "until_recorded"]
 
 _OVER: Final = ("finished", "cancelled")
 _RECORD_SECONDS: Final = 60.0
@@ -69,11 +70,7 @@ def move(settings: Settings, sweep: str, state: str) -> str:
         UsageError: it cannot go there from the state it is in.
         Unreachable: no Redis, and no service that has one.
     """
-    read_address(sweep)  # before anything is opened
-    connection = connection_for(settings)
-    try:
-        ledger = Ledger(connection)
-        spec = find_sweep(ledger, sweep)
+    with opened_sweep(settings, sweep) as (connection, ledger, spec):
         verdict, before = ledger.set_state(spec.id, cast(SweepState, state))
         if verdict == "unknown":  # removed since
             raise NotFound("sweep", spec.path, connection.shown)
@@ -85,8 +82,6 @@ def move(settings: Settings, sweep: str, state: str) -> str:
         if not read_leader(connection).alive:
             print(f"besom: no controller at {connection.shown} records this; {_START}", file=sys.stderr)
         return f"{told}: {_what_now(ledger, spec, state)}"
-    finally:
-        connection.close()
 
 
 _START: Final = "start one with: besom controller"
@@ -118,11 +113,7 @@ def reopen(settings: Settings, sweep: str, states: Sequence[TrialState]) -> str:
         UsageError: it has none in these states, or takes no more trials.
         Unreachable: no controller is there to carry it out.
     """
-    read_address(sweep)
-    connection = connection_for(settings)
-    try:
-        ledger = Ledger(connection)
-        spec = find_sweep(ledger, sweep)
+    with opened_sweep(settings, sweep) as (connection, ledger, spec):
         need_controller(connection, "nothing can be run again")
         state, wanted = ledger.state(spec.id), " or ".join(states)
         if state in ("stopping", "cancelled"):
@@ -138,6 +129,21 @@ def reopen(settings: Settings, sweep: str, states: Sequence[TrialState]) -> str:
         until_recorded(connection, [TrialsReopened(sweep=spec.id, states=tuple(states))], f"retry {spec.path}")
         told = f"{spec.path}: {count} {wanted} trial{'' if count == 1 else 's'} wait{'s' if count == 1 else ''} again"
         return f"{told}; {_what_now(ledger, spec, 'running')}"
+
+
+@contextmanager
+def opened_sweep(settings: Settings, sweep: str) -> Iterator[tuple[Connection, Ledger, SweepSpec]]:
+    """A sweep by its id or path, and the Redis it is in.
+
+    Raises:
+        NotFound: there is no such sweep.
+        Unreachable: no Redis, and no service that has one.
+    """
+    read_address(sweep)  # before anything is opened
+    connection = connection_for(settings)
+    try:
+        ledger = Ledger(connection)
+        yield connection, ledger, find_sweep(ledger, sweep)
     finally:
         connection.close()
 
