@@ -181,7 +181,6 @@ class SweepConfig(Section):
     )
     weight: float = Field(
         1.0,
-        strict=False,
         gt=0,
         le=1e6,
         allow_inf_nan=False,
