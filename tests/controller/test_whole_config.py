@@ -157,6 +157,18 @@ WRONG = [
     (started({"lr": 5}), "points[0].lr", "5", "Uniform(min=0.001, max=0.1)"),
     (started({"sgd": {"momentum": 0.5}}), "points[0].sgd.momentum", "0.5", "write one of them"),
     (started({"opt": "adam", "sgd": {"momentum": 0.9}}), "points[0]", "has sgd.momentum", "not there with the other"),
+    (
+        started({"sgd": {"momentum": 0.9}, "sgd.momentum": 0.0}),
+        "points[0].'sgd.momentum'",
+        "0.0 is a second value of sgd.momentum",
+        "remove one of the two",
+    ),
+    (
+        started({"sgd.nesterov": True, "sgd.momentum": 0.0}),
+        "points[0]",
+        "has sgd.nesterov, which is not there",
+        "remove it",
+    ),
     (limited("x < 0.5", points=[{"x": 0.9}]), "points[0]", '{"x": 0.9}', "satisfies the constraints with no values"),
     (
         config({"a": X["a"], "b": X["a"]}, method="grid", points=[{"a": 1}]),
@@ -219,6 +231,17 @@ def test_a_program_may_come_later() -> None:
     (warning,) = parse(config(command=command)).warnings
     assert warning.startswith("command[0]: '${program}' needs a program")
     assert parse(config(command=command, program="train.py")).warnings == ()
+
+
+@pytest.mark.parametrize("constraints", [[], ["opt == 'sgd' or lr < 0.02"]])
+def test_a_point_brings_what_it_needs(constraints: list[str]) -> None:
+    """A parameter that is there under conditions is given alone: what they name is drawn so that they hold."""
+    sweep = parse(config(points=[{"sgd.nesterov": True, "width2": 9}], constraints=constraints))
+    for seed in range(30):
+        point = complete(sweep.points[0], sweep, sweep.space(), str(seed))
+        assert point["sgd"] == {"momentum": 0.9, "nesterov": True}
+        assert (point["opt"], point["width2"]) == ("sgd", 9)
+        assert point["layers"] in (2, 3)
 
 
 def test_points_are_completed_from_the_seed() -> None:
