@@ -370,6 +370,7 @@ class Controller:
                 owed.finished.append(sweep)
             if plan.over or (not plan.active and not plan.trials):
                 del self.plans[sweep]
+        self.planner.keep(self.plans.keys())
 
     def _stop_early(self, conn: Any, owed: Owed, now: float) -> None:
         """Sweeps whose target is reached or whose time is over take no more trials; those that run may end."""
