@@ -215,8 +215,8 @@ def as_table(samples: list[Sample]) -> str:
         ["trials", "loop ms", "question ms", "process ms", "planned ms", "process MB", "start ms", "first answer ms"],
         *(
             [
-                str(one.trials), f"{one.loop_ms:.1f}", f"{one.question_ms:.3f}", f"{one.process_ms:.1f}", f"{one.planned_ms:.1f}",
-                f"{one.process_mb:.0f}", f"{one.start_ms:.0f}", f"{one.first_ms:.0f}",
+                str(one.trials), f"{one.loop_ms:.1f}", f"{one.question_ms:.3f}", f"{one.process_ms:.1f}",
+                f"{one.planned_ms:.1f}", f"{one.process_mb:.0f}", f"{one.start_ms:.0f}", f"{one.first_ms:.0f}",
             ]
             for one in samples
         ),
