@@ -25,6 +25,9 @@ class EarlyTerminate(Section):
     example: ClassVar[str] = ""
     """Its keys with values that can be, as in a sweep file."""
     type: str
+    metric: str | None = Field(
+        None, min_length=1, description="the name of one of several metrics, by which trials are judged"
+    )
 
     def rule(self) -> StoppingRule | None:
         """The rule as these numbers have it; None for no rule."""

@@ -30,8 +30,12 @@ class EndedTrial:
     """The metric at each step."""
     spread: float | None = None
     """Standard error of `value`, where it is the mean of several trials."""
+    trials: int = 1
+    """How many trials `value` is the mean of."""
     values: tuple[float | None, ...] = ()
     """Of a sweep with several metrics: each one's, in their order, in place of `value`; None where it gave none."""
+    spreads: tuple[float, ...] = ()
+    """Of a sweep with several metrics: the standard errors of `values`, where they are means."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def test_an_adaptive_strategy_sees_points() -> None:
         of.closed(TrialClosed("s", number, "finished", value, (), {"x": -(-number // 2)}, 0.0))
     asked = of.question(4)
     assert asked is not None
-    assert list(asked.ended) == [EndedTrial(1, {"x": 1}, "finished", 3.0, (), 1.0)]
+    assert list(asked.ended) == [EndedTrial(1, {"x": 1}, "finished", 3.0, (), 1.0, 2)]
     assert [(trial.number, trial.params) for trial in asked.running] == [(2, {"x": 2}), (3, {"x": 3})]
 
 
