@@ -14,7 +14,7 @@ from besom.controller.sections import Problems, Section, WholeNumber, check, nea
 if TYPE_CHECKING:
     from besom.strategies.stopping import StoppingRule
 
-__all__ = ["RULES", "EarlyTerminate", "read_early_terminate"]
+__all__ = ["RULES", "EarlyTerminate", "NoRule", "read_early_terminate"]
 
 _MAX_ITER = 2**53
 
