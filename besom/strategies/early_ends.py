@@ -13,7 +13,7 @@ from itertools import groupby
 import numpy as np
 
 from besom.strategies.cube import Array, Flags
-from besom.strategies.strategy import EndedTrial
+from besom.strategies.strategy import EndedTrial, as_float
 
 __all__ = ["carried_on", "final_values"]
 
@@ -29,21 +29,23 @@ def carried_on(trials: Sequence[EndedTrial], goal: str, metric: int | None = Non
         goal: "minimize" or "maximize".
         metric: Of several, the one whose curve the trials have; None where there is one.
     """
-    told = [_told(trial, metric) for trial in trials]
     stopped = np.array([trial.state == "stopped" for trial in trials], dtype=bool)
     if not stopped.any():
         return list(trials)
     sign = -1.0 if goal == "maximize" else 1.0
-    values = np.array([math.inf if value is None else sign * value for value in told])
-    ends = sign * final_values(values, [tuple(sign * one for one in trial.curve) for trial in trials], stopped)
-    pairs = zip(trials, ends.tolist(), strict=True)
+    values = np.array([sign * value if math.isfinite(value := _told(trial, metric)) else math.inf for trial in trials])
+    curves = [tuple(sign * as_float(one) for one in trial.curve) for trial in trials]
+    pairs = zip(trials, (sign * final_values(values, curves, stopped)).tolist(), strict=True)
     return [_ending(trial, end, metric) if trial.state == "stopped" else trial for trial, end in pairs]
 
 
-def _told(trial: EndedTrial, metric: int | None) -> float | None:
-    value = trial.value if metric is None else (trial.values[metric] if trial.values else None)
-    usable = trial.state in ("finished", "stopped") and value is not None and math.isfinite(value)
-    return value if usable else None
+def _told(trial: EndedTrial, metric: int | None) -> float:
+    """What it has come to; nan for one that says nothing."""
+    if trial.state not in ("finished", "stopped"):
+        return math.nan
+    if metric is None:
+        return as_float(trial.value)
+    return as_float(trial.values[metric]) if trial.values else math.nan
 
 
 def _ending(trial: EndedTrial, end: float, metric: int | None) -> EndedTrial:

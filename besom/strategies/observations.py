@@ -15,7 +15,7 @@ import numpy as np
 from besom.strategies.cube import Array, Cube, Flags, Positions
 from besom.strategies.early_ends import final_values
 from besom.strategies.repeats import Repeats
-from besom.strategies.strategy import EndedTrial, RunningTrial
+from besom.strategies.strategy import EndedTrial, RunningTrial, as_float
 
 __all__ = ["History", "Observations"]
 
@@ -124,11 +124,10 @@ class Observations:
         return np.array(self._pending).reshape(-1, len(self._cube.space.dimensions))
 
     def _told(self, row: Array, trial: EndedTrial) -> _Told:
-        usable = trial.state in ("finished", "stopped") and trial.value is not None and math.isfinite(trial.value)
-        value = self._sign * float(trial.value) if usable and trial.value is not None else math.inf
-        curve = tuple(self._sign * one for one in trial.curve)
-        spread = math.nan if trial.spread is None else trial.spread
-        return _Told(row, value, curve, trial.state == "stopped", spread, trial.trials)
+        value = as_float(trial.value) if trial.state in ("finished", "stopped") else math.nan
+        curve = tuple(self._sign * as_float(one) for one in trial.curve)
+        signed, spread = self._sign * value if math.isfinite(value) else math.inf, as_float(trial.spread)
+        return _Told(row, signed, curve, trial.state == "stopped", spread, trial.trials)
 
 
 def _repeats(ended: Sequence[_Told]) -> Repeats | None:

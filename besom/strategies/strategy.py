@@ -6,11 +6,12 @@ no more of the history than how many trials were issued.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Counting", "EndedTrial", "Params", "RunningTrial", "Strategy", "highest_number"]
+__all__ = ["Counting", "EndedTrial", "Params", "RunningTrial", "Strategy", "as_float", "highest_number"]
 
 Params = dict[str, Any]
 
@@ -64,6 +65,14 @@ class Strategy(Protocol):
 def highest_number(trials: Sequence[EndedTrial] | Sequence[RunningTrial]) -> int:
     """The highest number among the trials, 0 when there is none."""
     return max((trial.number for trial in trials), default=0)
+
+
+def as_float(value: float | None) -> float:
+    """The value as a float: nan when there is none, inf for an integer beyond all floats."""
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:
+        return math.inf
 
 
 class Counting:
