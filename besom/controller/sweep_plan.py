@@ -83,12 +83,14 @@ class SweepPlan:
     began: float | None = None
     """When its first trial was claimed, seconds since the epoch."""
     reached: bool = False
-    """Whether a trial has reached the metric's target."""
+    """Whether the targets of its metrics were reached."""
 
     def __post_init__(self) -> None:
         self.adaptive = self.config.method == "bayes"
+        self.learns = self.adaptive or (self.config.repeats > 1 and self.config.has_target)
+        """Whether it keeps what its trials gave."""
         self.course = Course.of(self.spec, self.config, self.past)
-        self._results = Results(self.config.metric, self.course.repeats)
+        self._results = Results(self.config)
         self._news = 0  # ended since the last answer
         self._ended_in: dict[int, int] = {}  # span of _READY_SECONDS to trials that ended in it; the last two
         self._last: Params = {}  # of the trial issued last
@@ -144,7 +146,6 @@ class SweepPlan:
         self.trials.pop(trial.number, None)
         self.waiting.discard(trial.number)
         self.unclaimed.discard(trial.number)
-        self.reached = self.reached or reaches(self.config, trial.value)
         self.remember(trial.number, trial.params)
         span = int(trial.ended / _READY_SECONDS)
         self._ended_in[span] = self._ended_in.get(span, 0) + 1
@@ -152,6 +153,7 @@ class SweepPlan:
             del self._ended_in[min(self._ended_in)]
         result = EndedTrial(trial.number, trial.params, trial.state, trial.value, trial.curve, values=trial.values)
         self.learn(result)
+        self.reached = self.reached or self._reaches(result)
 
     def remember(self, number: int, params: Params) -> None:
         """It was issued some time ago, and may be the last one."""
@@ -159,10 +161,20 @@ class SweepPlan:
             self.issued, self._last = number, params
 
     def learn(self, ended: EndedTrial) -> None:
-        """Its result goes to the strategy, when that is one which learns."""
-        if self.adaptive:
+        """Its result is kept: for a strategy which learns, and where the mean of a point may reach a target."""
+        if self.learns:
             self._results.add(ended)
             self._news += 1
+
+    def _reaches(self, ended: EndedTrial) -> bool:
+        """Whether it reaches the targets; with repeats, whether its point does, now that all of that is over."""
+        if self.course.repeats > 1 and self.learns:
+            result = self._results.result(self.course.point_of(ended.number))
+            if result is None:
+                return False
+            ended = result
+        values = ended.values if ended.state in ("finished", "stopped") else ()
+        return reaches(self.config, ended.value, values)
 
     # ---- what is due
 
@@ -193,18 +205,8 @@ class SweepPlan:
         running = {number: params for number, params in self.trials.items() if number not in again}
         guessed, pending = self._results.guessed(self._results.pending(running), live or {})
         given, count = self._next_points(due)
-        return Question(
-            self.spec.id,
-            self.course,
-            self._results.over(),
-            guessed,
-            pending,
-            self.issued,
-            stale,
-            tuple(given),
-            count,
-            due,
-        )
+        ended, spec, issued = self._results.over(), self.spec, self.issued
+        return Question(spec.id, self.course, ended, guessed, pending, issued, stale, tuple(given), count, due)
 
     def answered(self) -> None:
         """An answer was used: what is known now is planned for."""
@@ -234,7 +236,7 @@ class SweepPlan:
         if not self.gives:
             return ""
         if self.reached:
-            return "a trial has reached metric.target"
+            return "the target is reached"
         return "time_cap is over" if cap is not None and self.began is not None and now >= self.began + cap else ""
 
     @property
@@ -264,14 +266,15 @@ class SweepPlan:
 
     @property
     def goal(self) -> str:
-        """minimize or maximize."""
-        return self.config.metric.goal if self.config.metric else "minimize"
+        """Where the metric should go that trials are judged by: minimize or maximize."""
+        return self.config.judged.goal if self.config.judged else "minimize"
 
     @property
     def is_watched(self) -> bool:
-        """Whether what its trials log can end one of them, or the sweep."""
+        """Whether what its trials log while they run can end one of them, or the sweep."""
         metric, rule = self.config.metric, self.config.early_terminate
-        return metric is not None and (metric.target is not None or (rule is not None and rule.type != "none"))
+        by_rule = rule is not None and rule.type != "none"
+        return by_rule or (metric is not None and metric.target is not None and self.course.repeats == 1)
 
     @property
     def gives(self) -> bool:

@@ -94,7 +94,8 @@ class _Watch:
                 self.touched.update(conn.scalars(select(trials.number).where(trials.sweep == plan.spec.id)))
         found = read_scores(conn, plan, self.touched)
         self.touched.clear()
-        plan.reached = plan.reached or any(reaches(plan.config, score.value) for score in found.values())
+        if plan.course.repeats == 1:
+            plan.reached = plan.reached or any(reaches(plan.config, score.value) for score in found.values())
         if self._rule is None:
             return ()
         sign = -1.0 if plan.goal == "maximize" else 1.0
@@ -110,8 +111,8 @@ def pause_after(look: float) -> float:
 
 
 def read_scores(conn: Connection, plan: SweepPlan, numbers: Iterable[int]) -> dict[int, Score]:
-    """What these trials have logged of the sweep's metric so far."""
-    target = Target.of({"metric": plan.spec.metric and plan.spec.metric.model_dump(), "config": plan.spec.config})
+    """What these trials have logged so far of the metric that the sweep is judged by."""
+    target = Target.judged({"metric": plan.spec.metric and plan.spec.metric.model_dump(), "config": plan.spec.config})
     if target is None:
         return {}
     found: dict[int, Score] = {}

@@ -26,8 +26,7 @@ _NOTHING = Score(None, ())
 def close(conn: Connection, memory: Memory, ended: Sequence[Row]) -> list[Outcome]:
     """Close the runs of these rows of `closings`; everything they logged must be flushed."""
     specs = _specs(conn, memory, ended)
-    targets = {sweep: Target.of(spec) for sweep, spec in specs.items()}
-    found, values = _scores(conn, ended, targets), _values(conn, ended, specs)
+    found, values = _scores(conn, ended, specs), _values(conn, ended, specs)
     logged = _attempts(conn, [row["run"] for row in ended])
     memory.attempts.fetch(conn, logged)
     memory.batches.series.close(conn, logged)
@@ -37,8 +36,8 @@ def close(conn: Connection, memory: Memory, ended: Sequence[Row]) -> list[Outcom
     for row in ended:
         memory.open_closings(conn).pop(row["run"], None)
         if row["sweep"]:
-            target, score = targets[row["sweep"]], found.get(row["run"], _NOTHING)
-            outcomes.append(_close_trial(memory, row, target, score, values.get(row["run"], ())))
+            score, vector = found.get(row["run"], _NOTHING), values.get(row["run"], ())
+            outcomes.append(_close_trial(memory, row, specs[row["sweep"]], score, vector))
         else:
             _close_run(memory, row, row["state"], row["error"])
             outcomes.append(RunClosed(row["run"], row["state"]))
@@ -53,11 +52,11 @@ def _specs(conn: Connection, memory: Memory, ended: Iterable[Row]) -> dict[str, 
     return {name: json.loads(row["spec"]) if row else {} for name, row in held.items()}
 
 
-def _scores(conn: Connection, ended: Iterable[Row], targets: dict[str, Target | None]) -> dict[str, Score]:
-    """The score of each trial in a sweep with a metric."""
+def _scores(conn: Connection, ended: Iterable[Row], specs: dict[str, dict[str, Any]]) -> dict[str, Score]:
+    """The score of each trial by the metric of its sweep, or by the one that its stopping rule looks at."""
     found: dict[str, Score] = {}
     for sweep, names in _by_sweep(ended).items():
-        if target := targets.get(sweep):
+        if target := Target.judged(specs.get(sweep, {})):
             found.update(scores(conn, names, target))
     return found
 
@@ -90,18 +89,21 @@ def _attempts(conn: Connection, names: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _close_trial(
-    memory: Memory, row: Row, target: Target | None, score: Score, values: tuple[float | None, ...]
+    memory: Memory, row: Row, spec: dict[str, Any], score: Score, values: tuple[float | None, ...]
 ) -> TrialClosed:
-    state, error = row["state"], row["error"]
-    if state == "finished" and target and score.value is None:
-        state, error = "failed", f"never logged {target.name}"
+    state, error, target = row["state"], row["error"], Target.of(spec)
+    value = score.value if target else None
+    told = {target.name: value} if target else dict(zip(metrics_of(spec), values, strict=True))
+    lacking = [name for name, one in told.items() if one is None]
+    if state == "finished" and lacking:
+        state, error = "failed", f"never logged {', '.join(lacking)}"
     trial = memory.trials.get((row["sweep"], row["number"]))
     assert trial is not None, "a closing is made together with its trial"
-    trial.update(state=state, error=error, value=score.value, ended=row["ended"])
+    trial.update(state=state, error=error, value=value, ended=row["ended"])
     memory.trials.put(trial)
     _close_run(memory, row, state, error)
     params = json.loads(trial["params"])
-    return TrialClosed(row["sweep"], row["number"], state, score.value, score.curve, params, row["ended"], values)
+    return TrialClosed(row["sweep"], row["number"], state, value, score.curve, params, row["ended"], values)
 
 
 def _close_run(memory: Memory, row: Row, state: str, error: str) -> None:

@@ -42,6 +42,14 @@ class Target:
         use = written.get("use", "best") if isinstance(written, dict) else "best"
         return cls(metric["name"], metric.get("goal") or "minimize", use)
 
+    @classmethod
+    def judged(cls, spec: dict[str, Any]) -> Target | None:
+        """What a stopping rule judges by: the target, or the one of several metrics that `early_terminate` names."""
+        config = spec.get("config", {})
+        name = (config.get("early_terminate") or {}).get("metric")
+        named = (one for one in config.get("metrics") or () if one["name"] == name)
+        return cls.of(spec) or next((cls(one["name"], one.get("goal", "minimize"), "last") for one in named), None)
+
     def splits(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Key and path within its values: the whole name first, then ever shorter keys."""
         parts = self.name.split(".")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from besom.controller.results import Results
-from besom.controller.sweep_config import MetricConfig
+from besom.controller.sweep_config import parse
 from besom.strategies import EndedTrial, RunningTrial
 
 
@@ -17,7 +17,8 @@ def ended(number: int, value: float | None = 1.0, state: str = "finished") -> En
 
 
 def results(*trials: EndedTrial, repeats: int = 1, **metric: Any) -> Results:
-    made = Results(MetricConfig(name="loss", **metric), repeats)
+    config = {"method": "bayes", "parameters": {"x": {"min": 0.0, "max": 1.0}}, "repeats": repeats}
+    made = Results(parse({**config, "metric": {"name": "loss", **metric}}))
     for trial in trials:
         made.add(trial)
     return made
@@ -68,6 +69,25 @@ def test_points_are_over_with_their_last_trial() -> None:
         made.remove(number)
     made.remove(4)
     assert made.pending({}) == []
+
+
+def test_stopped_trials_count_in_means_as_what_they_would_have_come_to() -> None:
+    """That changes with what the others do, so each end makes another list; without stopped trials it grows again."""
+    curves = {1: (9.0, 1.0), 2: (9.0, 3.0), 3: (9.0,), 4: (9.0, 5.0)}
+    trials = [EndedTrial(n, {"x": n}, "stopped" if n == 3 else "finished", c[-1], c) for n, c in curves.items()]
+    made = results(*trials, repeats=2)
+    first = made.over()
+    assert values(first) == [2.0, pytest.approx((9.0 - 6.0 + 5.0) / 2)]
+    assert made.over() is first
+    made.add(EndedTrial(5, {"x": 5}, "finished", 0.0, (9.0, 0.0)))
+    assert made.over() is not first
+    made.remove(3)
+    made.add(EndedTrial(3, {"x": 3}, "finished", 1.0, (9.0, 1.0)))
+    assert values(made.over()) == [2.0, 3.0]
+    last = made.over()
+    made.add(EndedTrial(6, {"x": 6}, "finished", 2.0, (9.0, 2.0)))
+    assert made.over() is last
+    assert values(last) == [2.0, 3.0, 1.0]
 
 
 def test_failure_is_taken_for_the_best_whenever_that_changes() -> None:
