@@ -15,7 +15,7 @@ from besom.cli import cli
 from besom.controller import parse
 from besom.controller.sweep_file import read_sweep_file
 from besom.settings import Settings
-from besom.tracking.settings import VARIABLES
+from besom.tracking.run.settings import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 NAMES = [

@@ -27,7 +27,7 @@ def gc(older_than: str, dry_run: bool) -> None:
     from besom.errors import UsageError
     from besom.tracking.blobs.place import MIN_GRACE_SECONDS
     from besom.tracking.blobs.ways import kept_at
-    from besom.tracking.garbage import sweep_blobs, sweep_offline_runs
+    from besom.tracking.store.garbage import sweep_blobs, sweep_offline_runs
 
     settings = settings_with()
     grace = read_seconds(older_than, "--older-than")
