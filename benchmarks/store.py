@@ -47,9 +47,9 @@ from besom.messages import (
 )
 from besom.settings import read_settings
 from besom.tracking.reading.api import Api
-from besom.tracking.reading.reader import run_count
 from besom.tracking.recording.recorder import Recorder
 from besom.tracking.store.overviews import overviews
+from besom.tracking.store.reader import run_count
 from besom.tracking.store.rows import pieces_of
 from besom.tracking.store.schema import metadata
 from besom.tracking.store.store import Store

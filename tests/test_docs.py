@@ -182,7 +182,7 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_named_modules_exist(name: str) -> None:
     """Every file of the package or the tests that a document names is there."""
     named = set(re.findall(r"`((?:besom|tests|deploy|examples|docs)/[\w./@-]+)`", TEXTS[name]))
-    named |= {f"besom/{path}" for path in re.findall(r"`((?:tracking|controller|broker)/\w+\.py)`", TEXTS[name])}
+    named |= {f"besom/{path}" for path in re.findall(r"`((?:tracking|controller|broker)/[\w/]+\.py)`", TEXTS[name])}
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 

@@ -38,7 +38,6 @@ from besom.settings import Settings
 from besom.strategies import Params
 from besom.tracking.blobs.receiver import Receiver
 from besom.tracking.blobs.ways import RESERVE_BYTES, kept_at, published
-from besom.tracking.reading.reader import last_id
 from besom.tracking.recording.outcomes import (
     Outcome,
     RunClosed,
@@ -52,6 +51,7 @@ from besom.tracking.recording.outcomes import (
     TrialTaken,
 )
 from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.reader import last_id
 from besom.tracking.store.store import Store, get_meta, set_meta
 
 __all__ = ["Controller"]

@@ -14,9 +14,8 @@ from sqlalchemy import Connection, select
 
 from besom.controller.results import reaches
 from besom.controller.sweep_plan import SweepPlan
-from besom.messages import run_id_of
+from besom.messages import home_of, run_id_of
 from besom.strategies.stopping import Curve
-from besom.tracking.recording.memory import home_of
 from besom.tracking.store import schema
 from besom.tracking.store.rows import pieces_of
 from besom.tracking.store.score import Score, Target, metrics_of, scores, vectors

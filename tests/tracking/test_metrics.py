@@ -12,8 +12,8 @@ import besom
 from besom.broker.connection import Connection
 from besom.errors import FinishedRun, UsageError
 from besom.tracking.metrics import NO_SUMMARY, Metrics
-from besom.tracking.reading import reader
 from besom.tracking.run.init import init
+from besom.tracking.store import reader
 
 from .desk import Desk
 

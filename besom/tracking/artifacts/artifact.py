@@ -32,7 +32,6 @@ from besom.tracking.values import plain, utf8
 if TYPE_CHECKING:
     from besom.tracking.media.table import Table
     from besom.tracking.reading.api import Api
-    from besom.tracking.run.run import Run
 
 __all__ = [
     "Artifact",
@@ -475,7 +474,7 @@ def log_artifact(
     return artifact
 
 
-def use_artifact(run: Run, artifact_or_name: Artifact | str, type: str | None = None) -> Artifact:
+def use_artifact(run: Recording, artifact_or_name: Artifact | str, type: str | None = None) -> Artifact:
     """`Run.use_artifact`."""
     from besom.tracking.reading.api import Api
 

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from besom.tracking.reading.filters import MISSING, Field, Filter, read_order, sorted_by
-from besom.tracking.reading.reader import runs_view
 from besom.tracking.store import schema
+from besom.tracking.store.reader import runs_view
 from besom.tracking.store.rows import pieces_of
 
 __all__ = ["run_ids"]

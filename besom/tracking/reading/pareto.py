@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from besom.messages import run_id_of
-from besom.tracking.reading import reader
+from besom.tracking.store import reader
 from besom.tracking.store.score import vectors
 
 __all__ = ["front", "metric_values", "pareto_front"]

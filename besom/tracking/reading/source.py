@@ -15,9 +15,9 @@ from sqlalchemy import Connection
 
 from besom.errors import Unreachable
 from besom.tracking.http import HttpClient
-from besom.tracking.reading import finding, reader
+from besom.tracking.reading import finding
 from besom.tracking.reading.pareto import metric_values, pareto_front
-from besom.tracking.store import alert_rows, artifact_rows, file_rows, history
+from besom.tracking.store import alert_rows, artifact_rows, file_rows, history, reader
 from besom.tracking.store.store import Store
 
 __all__ = ["QUERIES", "HttpSource", "LocalSource", "Source"]

@@ -40,10 +40,11 @@ from besom.messages import (
     TrialRetried,
     TrialsReopened,
     Unreadable,
+    home_of,
     run_id_of,
 )
 from besom.tracking.recording.batches import Damaged, Opened, open_batch
-from besom.tracking.recording.memory import Memory, editor_of, home_of
+from besom.tracking.recording.memory import Memory, editor_of
 from besom.tracking.recording.new_rows import (
     edited_run,
     named_as_before,

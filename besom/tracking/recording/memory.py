@@ -21,22 +21,17 @@ from besom.messages import (
     SweepCreated,
     TrialEnded,
     TrialEvent,
+    home_of,
     run_id_of,
 )
 from besom.tracking.recording.batches import Batches
 from besom.tracking.store.rows import Kept, Row, pieces_of, save
 from besom.tracking.store.schema import attempts, closings, removed, run_texts, runs, sweeps, texts, trials, writers
 
-__all__ = ["Memory", "editor_of", "home_of", "run_of"]
+__all__ = ["Memory", "editor_of", "run_of"]
 
 
 @lru_cache(maxsize=20_000)
-def home_of(run: str) -> tuple[str, int]:
-    """Sweep and number that a run's id speaks of; ("", 0) when it is no trial's id."""
-    sweep, _, number = run.rpartition("-")
-    return (sweep, int(number)) if sweep and number.isascii() and number.isdigit() else ("", 0)
-
-
 def editor_of(run: str) -> str:
     """The writer as which edits of a run are counted; no other can have this id."""
     return f"edit {run}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from besom.errors import StoreError, UsageError
-from besom.tracking.reading.reader import last_id, run_count
+from besom.tracking.store.reader import last_id, run_count
 from besom.tracking.store.store import Store
 
 __all__ = ["Copied", "back_up"]

@@ -1,4 +1,4 @@
-"""Sweeps out what nothing refers to any more: blobs of removed runs and artifacts, and folders that were sent whole.
+"""Sweeps out what nothing refers to any more: blobs of removed runs and artifacts.
 
 Any 64 hex digits in what a run logged, in an artifact or a saved file count as a reference; too many of them only keep
 a blob too long. A blob is spared while it is younger than the grace: its event may still be under way.
@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgpack
@@ -24,22 +21,13 @@ from besom.tracking.blobs.place import Keeping, is_name
 from besom.tracking.store import schema
 from besom.tracking.store.points import packed_objects
 from besom.tracking.store.store import Store
-from besom.tracking.writing.offline import ENDED, STARTED, read_event
-from besom.tracking.writing.syncing import SYNCED
+from besom.tracking.swept import Swept
 
-__all__ = ["Swept", "references", "sweep_blobs", "sweep_offline_runs"]
+__all__ = ["has_batches", "references", "sweep_blobs"]
 
 _SHA256: Final = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _CONTAINER: Final = ".json"
 """Files that may name others: tables with media in their cells, boxes, manifests of artifacts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What was, or would be, deleted."""
-
-    count: int
-    bytes: int
 
 
 def sweep_blobs(store: Store, place: Keeping, before: float, *, dry_run: bool, patience: float = 0.0) -> Swept:
@@ -95,18 +83,13 @@ def references(conn: Connection, blobs: Blobs) -> set[str]:
     return found
 
 
-def sweep_offline_runs(store: Store, root: Path, before: float, *, dry_run: bool) -> Swept:
-    """Delete folders of offline runs that were sent before `before` and that the store has whole."""
-    count = total = 0
-    for marker in sorted(root.glob(f"*/{SYNCED}")):
-        folder = marker.parent
-        if marker.stat().st_mtime >= before or not _is_recorded(store, folder):
-            continue
-        count += 1
-        total += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        if not dry_run:
-            shutil.rmtree(folder)
-    return Swept(count, total)
+def has_batches(store: Store, run: str, writers: Mapping[str, int]) -> bool:
+    """Whether the store has so many batches of each of the run's writers."""
+    table = schema.writers.c
+    with store.read() as conn:
+        rows = conn.execute(select(table.id, table.seq).where(table.run == run))
+        held = {row.id: row.seq for row in rows}
+    return all(held.get(writer, 0) >= count for writer, count in writers.items())
 
 
 def _told(conn: Connection) -> Iterator[tuple[bytes, Any]]:
@@ -147,18 +130,6 @@ def _containers_in(told: Any) -> Iterator[str]:
     elif isinstance(told, list):
         for inner in told:
             yield from _containers_in(inner)
-
-
-def _is_recorded(store: Store, folder: Path) -> bool:
-    """Whether the store has all batches of the offline run in this folder."""
-    started, ended = read_event(folder / STARTED), read_event(folder / ENDED)
-    writers: dict[str, int] = getattr(ended, "writers", {})
-    with store.read() as conn:
-        table = schema.writers
-        held = dict(
-            conn.execute(select(table.c.id, table.c.seq).where(table.c.run == getattr(started, "run", ""))).all()
-        )
-    return ended is not None and all(held.get(writer, 0) >= count for writer, count in writers.items())
 
 
 def _named(users: set[str], own: str) -> str:

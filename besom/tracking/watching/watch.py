@@ -16,7 +16,6 @@ from numbers import Real
 from typing import Any, Final, Literal, Protocol
 
 from besom.tracking.blobs.blobs import Blobs
-from besom.tracking.run.summary import Summary
 from besom.tracking.watching.model_graph import ModelGraph
 from besom.tracking.watching.tensor_histogram import tensor_histogram
 
@@ -29,10 +28,19 @@ Watched = Literal["gradients", "parameters", "all"] | None
 _WATCHED: Final = ("gradients", "parameters", "all", None)
 
 
+class Updated(Protocol):
+    """What takes several values by name."""
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Set them."""
+
+
 class Recording(Protocol):
     """What a run is to those that watch for it."""
 
-    summary: Summary
+    @property
+    def summary(self) -> Updated:
+        """Its last values."""
 
     @property
     def blobs(self) -> Blobs:

@@ -24,8 +24,7 @@ from besom.tracking.reading.api import Api
 from besom.tracking.run.init import init
 from besom.tracking.run.run import Run
 from besom.tracking.store.store import Store
-
-from .desk import Desk, FlakyJournal, events
+from tests.tracking.desk import Desk, FlakyJournal, events
 
 
 @pytest.fixture

@@ -23,9 +23,8 @@ from besom.tracking.reading.api import Api
 from besom.tracking.recording.recorder import Recorder
 from besom.tracking.run.init import init
 from besom.tracking.store.store import Store
-
-from .desk import Desk, events
-from .stories import batch, claimed, created, ended, finished, play, started
+from tests.tracking.desk import Desk, events
+from tests.tracking.stories import batch, claimed, created, ended, finished, play, started
 
 STAMPS = [10.0, 11.5, 13.0]
 

@@ -9,8 +9,7 @@ import pytest
 from besom.tracking.reading.source import QUERIES, LocalSource
 from besom.tracking.recording.recorder import Recorder
 from besom.tracking.store.store import Store
-
-from .stories import batch, claimed, created, ended, play
+from tests.tracking.stories import batch, claimed, created, ended, play
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ import pytest
 
 from besom.messages import Batch
 from besom.tracking.recording.batches import Damaged, open_batch
-
-from .stories import batch
+from tests.tracking.stories import batch
 
 
 def packed(content: Any) -> Batch:

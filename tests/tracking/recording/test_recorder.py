@@ -23,7 +23,6 @@ from besom.messages import (
     TrialRetried,
     TrialsReopened,
 )
-from besom.tracking.reading import reader
 from besom.tracking.recording.outcomes import (
     RunClosed,
     SweepAppeared,
@@ -35,10 +34,9 @@ from besom.tracking.recording.outcomes import (
     TrialTaken,
 )
 from besom.tracking.recording.recorder import GRACE_SECONDS, Recorder
-from besom.tracking.store import history
+from besom.tracking.store import history, reader
 from besom.tracking.store.store import Store
-
-from .stories import batch, claimed, content, created, ended, finished, play, spec, started
+from tests.tracking.stories import batch, claimed, content, created, ended, finished, play, spec, started
 
 
 def lost(number: int = 0, attempt: int = 1, losses: int = 1) -> AttemptLost:

@@ -11,9 +11,8 @@ from besom.messages import FileSaved, SweepRemoved
 from besom.tracking.recording.recorder import Recorder
 from besom.tracking.store import schema
 from besom.tracking.store.store import Store
-
-from .stories import play, started
-from .test_artifact_rows import held, logged
+from tests.tracking.store.test_artifact_rows import held, logged
+from tests.tracking.stories import play, started
 
 
 def _texts(store: Store) -> list[str]:

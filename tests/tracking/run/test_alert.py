@@ -19,9 +19,8 @@ from besom.tracking.run.alert import AlertLevel, Alerts
 from besom.tracking.store.alert_rows import alerts_of
 from besom.tracking.store.store import Store
 from besom.tracking.writing.syncing import sync
-
-from .desk import Desk, events
-from .stories import play
+from tests.tracking.desk import Desk, events
+from tests.tracking.stories import play
 
 
 class Clock:

@@ -14,12 +14,11 @@ from besom.broker.connection import Connection
 from besom.broker.lead import Lead
 from besom.errors import FinishedRun, Unreachable
 from besom.messages import Claim
-from besom.tracking.reading import reader
 from besom.tracking.reading.source import QUERIES
 from besom.tracking.run.trial import Trial, set_trial
-
-from .desk import Desk, record
-from .stories import created, play, spec
+from besom.tracking.store import reader
+from tests.tracking.desk import Desk, record
+from tests.tracking.stories import created, play, spec
 
 
 def test_name_tags_and_notes_can_be_set(wired: Connection, desk: Desk) -> None:

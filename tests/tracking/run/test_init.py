@@ -33,10 +33,9 @@ from besom.tracking.run.trial import TRIAL_FILE, Trial, set_trial
 from besom.tracking.writing.flusher import Flusher
 from besom.tracking.writing.spool import Spool, WriterName
 from tests.redis_server import RedisServer
+from tests.tracking.desk import Desk, batches, events, record
+from tests.tracking.stories import created, play, spec
 from tests.waiting import until
-
-from .desk import Desk, batches, events, record
-from .stories import created, play, spec
 
 PARAMS = {"lr": 0.1, "optimizer": {"momentum": 0.9}}
 

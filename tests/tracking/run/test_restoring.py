@@ -16,8 +16,7 @@ from besom.tracking.reading import api as api_module
 from besom.tracking.reading.api import Api
 from besom.tracking.run.run import Run
 from besom.tracking.store.store import Store
-
-from .desk import Desk
+from tests.tracking.desk import Desk
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from besom.errors import Unreachable, UsageError
 from besom.settings import Settings
 from besom.tracking.run.init import init
 from besom.tracking.run.resuming import Earlier, ResumeFile, find_earlier, resume_rule
-
-from .desk import Desk
+from tests.tracking.desk import Desk
 
 EARLIER = Earlier(3, {}, {})
 

@@ -24,17 +24,16 @@ from besom.errors import (
 )
 from besom.messages import Claim, RunEdited
 from besom.tracking.media.video import Video
-from besom.tracking.reading.reader import summary
 from besom.tracking.run import run as run_module
 from besom.tracking.run.config import RunConfig
 from besom.tracking.run.run import ERROR_LINES, Run, RunIdentity, last_lines
 from besom.tracking.run.trial import Trial
+from besom.tracking.store.reader import summary
 from besom.tracking.values import KEY_LIMIT, KEYS_LIMIT
 from besom.tracking.writing.spool import WriterName
 from besom.tracking.writing.writer import Writer
-
-from .desk import Desk, events
-from .stories import spec
+from tests.tracking.desk import Desk, events
+from tests.tracking.stories import spec
 
 CLAIM = Claim(sweep="s", number=1, attempt=2, token="t", params={})
 

@@ -17,8 +17,7 @@ from besom.errors import FinishedRun, UsageError
 from besom.messages import ArtifactLogged, FileSaved
 from besom.tracking.run.run import Run
 from besom.tracking.run.saving import Saver
-
-from .desk import events
+from tests.tracking.desk import events
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ import besom
 from besom.broker.connection import Connection
 from besom.messages import Claim
 from besom.tracking.run.trial import Trial, set_trial
-
-from .stories import spec
+from tests.tracking.stories import spec
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,12 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.messages import RunStarted
-from besom.tracking.reading import reader
 from besom.tracking.run import surroundings
 from besom.tracking.run.init import init
 from besom.tracking.run.settings import from_environment
 from besom.tracking.run.surroundings import describe, masked
-
-from .desk import Desk, events
+from besom.tracking.store import reader
+from tests.tracking.desk import Desk, events
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -152,7 +151,7 @@ def test_a_run_tells_it(
 
 def test_a_run_of_before(desk: Desk) -> None:
     """A run whose `init()` told nothing of it has empty metadata."""
-    from .stories import play, started
+    from tests.tracking.stories import play, started
 
     play(desk.store, desk.recorder, [started("r")])
     with desk.store.read() as conn:

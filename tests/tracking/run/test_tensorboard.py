@@ -17,9 +17,8 @@ from besom.errors import TrialStopped
 from besom.messages import Claim
 from besom.tracking.run import tensorboard
 from besom.tracking.run.trial import Trial, set_trial
-
-from .desk import Desk, record
-from .stories import spec
+from tests.tracking.desk import Desk, record
+from tests.tracking.stories import spec
 
 
 class FileWriter:

@@ -19,8 +19,7 @@ from besom.tracking.run.trial import (
     set_trial,
     trial_from_environment,
 )
-
-from .stories import spec
+from tests.tracking.stories import spec
 
 
 @pytest.fixture

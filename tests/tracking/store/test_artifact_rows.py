@@ -10,8 +10,7 @@ from besom.messages import ArtifactLogged, Event, encode, read_events
 from besom.tracking.recording.recorder import Recorder
 from besom.tracking.store.artifact_rows import find, versions
 from besom.tracking.store.store import Store
-
-from .stories import play
+from tests.tracking.stories import play
 
 
 def logged(content: str, *aliases: str, name: str = "model", **other: Any) -> ArtifactLogged:

@@ -19,10 +19,10 @@ from besom.tracking.blobs.bucket import Bucket
 from besom.tracking.blobs.folder import Folder
 from besom.tracking.blobs.place import Keeping
 from besom.tracking.recording.recorder import Recorder
-from besom.tracking.store.garbage import Swept, references, sweep_blobs
+from besom.tracking.store.garbage import references, sweep_blobs
 from besom.tracking.store.store import Store
-
-from .stories import batch, play, started
+from besom.tracking.swept import Swept
+from tests.tracking.stories import batch, play, started
 
 LATER = 4e9
 """Long after everything was written."""

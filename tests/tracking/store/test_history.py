@@ -13,8 +13,7 @@ from besom.tracking.store.overviews import overviews
 from besom.tracking.store.points import buckets
 from besom.tracking.store.schema import chunks, overview, series, tail
 from besom.tracking.store.store import Store
-
-from .stories import batch, finished, play
+from tests.tracking.stories import batch, finished, play
 
 POINTS = 100_000
 

@@ -19,8 +19,7 @@ from besom.tracking.store.history import LEVELS, read_series
 from besom.tracking.store.overviews import overviews
 from besom.tracking.store.schema import HEAD, VERSION_TABLE, chunks, levels, metadata
 from besom.tracking.store.store import Store, migrate
-
-from .stories import batch, play
+from tests.tracking.stories import batch, play
 
 
 def differences(conn: Connection) -> list[object]:

@@ -12,8 +12,7 @@ from besom.tracking.recording.recorder import Recorder
 from besom.tracking.store.history import read_series
 from besom.tracking.store.overviews import overviews
 from besom.tracking.store.store import Store
-
-from .stories import batch, finished, play
+from tests.tracking.stories import batch, finished, play
 
 
 def logged(run: str, values: Sequence[Any], size: int, stride: int = 1) -> list[Batch]:

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from besom.tracking.recording.recorder import Recorder
 from besom.tracking.store.score import Score, Target, scores
 from besom.tracking.store.store import Store
-
-from .stories import batch, play, spec
+from tests.tracking.stories import batch, play, spec
 
 _NUMBERS = itertools.count()
 

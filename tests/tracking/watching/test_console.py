@@ -13,13 +13,12 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.messages import Claim
-from besom.tracking.reading import reader
 from besom.tracking.run.init import init
 from besom.tracking.run.trial import TRIAL_FILE, Trial, set_trial
+from besom.tracking.store import reader
 from besom.tracking.watching.console import LINE_LIMIT, Console, Lines
-
-from .desk import Desk, record
-from .stories import spec
+from tests.tracking.desk import Desk, record
+from tests.tracking.stories import spec
 
 
 def kept(desk: Desk, run: str = "r") -> list[tuple[str, str]]:

@@ -13,15 +13,13 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.messages import SYSTEM
-from besom.tracking.reading import reader
 from besom.tracking.run import surroundings
 from besom.tracking.run.init import init
-from besom.tracking.store import history
+from besom.tracking.store import history, reader
 from besom.tracking.watching.system import Gauges, SystemMonitor
+from tests.tracking.desk import Desk
+from tests.tracking.stories import batch, claimed, created, play, started
 from tests.waiting import until
-
-from .desk import Desk
-from .stories import batch, claimed, created, play, started
 
 PERCENTS = ("cpu", "memory", "disk")
 

@@ -15,9 +15,9 @@ import pytest
 import besom
 from besom.broker.connection import Connection
 from besom.tracking.run.run import Run
+from tests.tracking.desk import decoded
 
 from . import torch_stand_in
-from .desk import decoded
 
 
 @pytest.fixture

@@ -19,8 +19,7 @@ from besom.tracking.blobs.folder import Folder
 from besom.tracking.store.store import Store
 from besom.tracking.writing.syncing import sync
 from tests.redis_server import RedisServer
-
-from .desk import Desk, batches, events
+from tests.tracking.desk import Desk, batches, events
 
 pytestmark = pytest.mark.redis
 

@@ -16,9 +16,8 @@ from besom.errors import Unreachable
 from besom.tracking.writing.flusher import Flusher, flusher
 from besom.tracking.writing.spool import WriterName
 from besom.tracking.writing.writer import Writer
+from tests.tracking.desk import batches
 from tests.waiting import until
-
-from .desk import batches
 
 
 class Scripted:

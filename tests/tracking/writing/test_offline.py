@@ -22,22 +22,20 @@ from besom.errors import NotFound, UsageError
 from besom.messages import Batch, Claim, RunEnded, RunStarted
 from besom.settings import read_settings
 from besom.tracking.blobs.ways import blobs_of
-from besom.tracking.reading import reader
 from besom.tracking.run import run as run_module
 from besom.tracking.run.active import active_run
 from besom.tracking.run.init import init
 from besom.tracking.run.run import Run
 from besom.tracking.run.trial import Trial, set_trial
-from besom.tracking.store import artifact_rows
+from besom.tracking.store import artifact_rows, reader
 from besom.tracking.store.history import read_rows
 from besom.tracking.store.store import Store
 from besom.tracking.writing import connections
 from besom.tracking.writing.offline import ENDED, STARTED, OfflineWriter, read_event
 from besom.tracking.writing.spool import Spool, WriterName
 from besom.tracking.writing.syncing import Synced, sync
-
-from .desk import Desk, batches, events
-from .stories import spec
+from tests.tracking.desk import Desk, batches, events
+from tests.tracking.stories import spec
 
 
 @pytest.fixture

@@ -17,8 +17,7 @@ from besom.broker.connection import Connection
 from besom.messages import RunEnded
 from besom.tracking.store.store import Store
 from tests.redis_server import RedisServer
-
-from .desk import Desk, batches, events
+from tests.tracking.desk import Desk, batches, events
 
 pytestmark = pytest.mark.redis
 

@@ -17,9 +17,8 @@ from besom.broker.journal import Journal
 from besom.errors import Unreachable
 from besom.messages import Batch, BatchBody, Claim
 from besom.tracking.writing.spool import Spool, WriterName, send_leftovers
-
-from .desk import Desk, FlakyJournal, batches, events
-from .stories import column
+from tests.tracking.desk import Desk, FlakyJournal, batches, events
+from tests.tracking.stories import column
 
 NAME = WriterName("r", 1, "w")
 ALL = 1 << 62

@@ -18,8 +18,7 @@ from besom.errors import Unreachable
 from besom.messages import Batch, Claim
 from besom.tracking.writing.spool import Spool, WriterName, send_leftovers
 from besom.tracking.writing.writer import FLUSH_SECONDS, SyncStatus, Writer
-
-from .desk import Desk, FlakyJournal, batches, decoded, events, record
+from tests.tracking.desk import Desk, FlakyJournal, batches, decoded, events, record
 
 
 class Clock:

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Subquery, Text, and_, cast, func, literal, null, select, tuple_, union_all
 
+from besom.messages import home_of
 from besom.tracking.metrics import NO_SUMMARY
-from besom.tracking.recording.memory import home_of
 from besom.tracking.store import schema
 from besom.tracking.store.rows import Row, among, fetch, pieces_of
 from besom.tracking.store.score import Target

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from besom.tracking.reading import reader
 from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store import reader
 from besom.tracking.store.store import Store
-
-from .stories import batch, claimed, created, ended, finished, play, started
+from tests.tracking.stories import batch, claimed, created, ended, finished, play, started
 
 
 @pytest.fixture
