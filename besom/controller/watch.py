@@ -20,10 +20,12 @@ from besom.tracking.store import schema
 from besom.tracking.store.rows import pieces_of
 from besom.tracking.store.score import Score, Target, metrics_of, scores, vectors
 
-__all__ = ["Watches", "read_scores", "read_vectors"]
+__all__ = ["Watches", "pause_after", "read_scores", "read_vectors"]
 
 _LOOK_SECONDS: Final = 0.3
-"""Between two looks at one sweep: a rule is to decide within a second of what was logged."""
+"""Between two looks at one sweep, at most: a rule is to decide within a second of what was logged."""
+_LOOK_SHARE: Final = 0.1
+"""Of the time, for looks at one sweep: while they are short, it is looked at as soon as something was logged."""
 _PIECE: Final = 500
 """Runs whose curves are read at once."""
 
@@ -77,7 +79,13 @@ class _Watch:
         self._curves: dict[int, tuple[float, ...]] | None = None
 
     def look(self, conn: Connection, plan: SweepPlan) -> tuple[int, ...]:
-        self.next_look = time.monotonic() + _LOOK_SECONDS
+        started = time.monotonic()
+        stops = self._look(conn, plan)
+        ended = time.monotonic()
+        self.next_look = ended + pause_after(ended - started)
+        return stops
+
+    def _look(self, conn: Connection, plan: SweepPlan) -> tuple[int, ...]:
         if self._curves is None:
             self._curves = {}
             if self._rule is not None:
@@ -93,6 +101,11 @@ class _Watch:
             self._curves[number] = tuple(sign * value for value in score.curve)
         running = plan.trials.keys() - plan.waiting
         return self._rule.decide([Curve(n, curve, n in running) for n, curve in sorted(self._curves.items())])
+
+
+def pause_after(look: float) -> float:
+    """Seconds to leave a sweep alone after a look that took so long."""
+    return min(_LOOK_SECONDS, look / _LOOK_SHARE)
 
 
 def read_scores(conn: Connection, plan: SweepPlan, numbers: Iterable[int]) -> dict[int, Score]:

@@ -11,7 +11,7 @@ from besom.tracking.recording.recorder import Recorder
 from besom.tracking.store.garbage import has_batches
 from besom.tracking.store.store import Store
 from besom.tracking.swept import Swept
-from besom.tracking.writing.offline import OfflineRecord
+from besom.tracking.writing.offline import ENDED, OfflineRecord
 from besom.tracking.writing.sent import sweep_sent
 from besom.tracking.writing.syncing import SYNCED
 from tests.tracking.stories import batch, play, started
@@ -23,8 +23,9 @@ def offline_run(root: Path, *, ended: bool = True, synced_at: float | None = 100
     """The folder that a run with two batches leaves."""
     record = OfflineRecord(root, "r")
     record.start(b"{}")
-    if ended:
-        record.end(0, "", WRITERS)
+    record.end(0, "", WRITERS)
+    if not ended:
+        (record.folder / ENDED).unlink()
     if synced_at is not None:
         (record.folder / SYNCED).write_text("redis")
         os.utime(record.folder / SYNCED, (synced_at, synced_at))
