@@ -1,6 +1,6 @@
 """The state of one sweep in the controller: pure, rebuilt from the store at any time.
 
-Reads: what happened (`tracking.outcomes`).  Gives: how many trials are due, and whether the sweep is over.
+Reads: what happened (`tracking.recording.outcomes`).  Gives: how many trials are due, and whether the sweep is over.
 Knows nothing of Redis, databases or clocks.
 """
 
@@ -16,7 +16,7 @@ from besom.controller.results import Results, reaches
 from besom.controller.sweep_config import SweepConfig, parse
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec
 from besom.strategies import EndedTrial, Params, RunningTrial, Strategy
-from besom.tracking.outcomes import TrialClosed
+from besom.tracking.recording.outcomes import TrialClosed
 
 __all__ = ["Question", "SweepPlan", "answer"]
 

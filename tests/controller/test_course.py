@@ -13,7 +13,7 @@ from besom.controller.sweep_config import parse
 from besom.controller.sweep_plan import SweepPlan, answer
 from besom.messages import SweepEdit, SweepSpec
 from besom.strategies import EndedTrial, Params
-from besom.tracking.outcomes import TrialClosed
+from besom.tracking.recording.outcomes import TrialClosed
 
 GRID = {"x": {"values": [1, 2, 3, 4]}}
 

@@ -16,7 +16,7 @@ from besom.controller.sweep_plan import Question, answer
 from besom.messages import Batch, BatchBody, Claim
 from besom.settings import read_settings
 from besom.strategies import EndedTrial, Params
-from besom.tracking.pareto import pareto_front
+from besom.tracking.reading.pareto import pareto_front
 from tests.controller.world import World
 from tests.tracking.stories import column
 
