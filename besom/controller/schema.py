@@ -71,18 +71,21 @@ def _between_keys() -> list[Schema]:
     """What keys ask of each other."""
     metric = {"required": ["metric"], "properties": {"metric": {"type": "object"}}}
     metrics = {"required": ["metrics"], "properties": {"metrics": {"type": "array"}}}
+    either = {"anyOf": [metric, metrics]}
     bayes = {"properties": {"method": {"const": "bayes"}}}
     rule = {"type": "object", "not": {"properties": {"type": {"const": "none"}}}}
     return [
         {"not": {"allOf": [metric, metrics]}},
-        {"if": bayes, "then": {"anyOf": [metric, metrics]}},
-        {"if": {"required": ["early_terminate"], "properties": {"early_terminate": rule}}, "then": metric},
+        {"if": bayes, "then": either},
+        {"if": {"required": ["early_terminate"], "properties": {"early_terminate": rule}}, "then": either},
     ]
 
 
 def _metric() -> Schema:
     metric = _of(MetricConfig)
-    metric["properties"]["impute_while_running"]["enum"].append(False)
+    impute = metric["properties"]["impute_while_running"]
+    del impute["type"]
+    impute["enum"].append(False)
     return metric | {"properties": _nullable(metric["properties"], _NEEDED["metric"])}
 
 

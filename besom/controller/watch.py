@@ -14,12 +14,11 @@ from sqlalchemy import Connection, select
 
 from besom.controller.results import reaches
 from besom.controller.sweep_plan import SweepPlan
-from besom.messages import run_id_of
+from besom.messages import home_of, run_id_of
 from besom.strategies.stopping import Curve
-from besom.tracking import schema
-from besom.tracking.memory import home_of
-from besom.tracking.rows import pieces_of
-from besom.tracking.score import Score, Target, metrics_of, scores, vectors
+from besom.tracking.store import schema
+from besom.tracking.store.rows import pieces_of
+from besom.tracking.store.score import Score, Target, metrics_of, scores, vectors
 
 __all__ = ["Watches", "pause_after", "read_scores", "read_vectors"]
 
@@ -94,7 +93,8 @@ class _Watch:
                 self.touched.update(conn.scalars(select(trials.number).where(trials.sweep == plan.spec.id)))
         found = read_scores(conn, plan, self.touched)
         self.touched.clear()
-        plan.reached = plan.reached or any(reaches(plan.config, score.value) for score in found.values())
+        if plan.course.repeats == 1:
+            plan.reached = plan.reached or any(reaches(plan.config, score.value) for score in found.values())
         if self._rule is None:
             return ()
         sign = -1.0 if plan.goal == "maximize" else 1.0
@@ -110,8 +110,8 @@ def pause_after(look: float) -> float:
 
 
 def read_scores(conn: Connection, plan: SweepPlan, numbers: Iterable[int]) -> dict[int, Score]:
-    """What these trials have logged of the sweep's metric so far."""
-    target = Target.of({"metric": plan.spec.metric and plan.spec.metric.model_dump(), "config": plan.spec.config})
+    """What these trials have logged so far of the metric that the sweep is judged by."""
+    target = Target.judged({"metric": plan.spec.metric and plan.spec.metric.model_dump(), "config": plan.spec.config})
     if target is None:
         return {}
     found: dict[int, Score] = {}

@@ -81,7 +81,7 @@ UNSAYABLE = re.compile(
     "|gives some steps|leaves no band|is not above min_iter|stands here twice|no finite number|not valid text|above 64"
     "|above 262144|is no text|no plain value|nested too deep|so no grid covers it|a grid tries each value"
     "|only constants|is no parameter|none of .*'s values|lacks |satisfies|at column|is no value of|a continuum"
-    "|when: {} is empty"
+    "|when: {} is empty|judged by one metric|is no metric of this sweep"
 )
 """What a fault says that lies between values, or that only the whole space shows."""
 
