@@ -18,6 +18,7 @@ from besom.tracking import alert_rows, artifact_rows, file_rows, finding, histor
 from besom.tracking.http import HttpClient
 from besom.tracking.pareto import metric_values, pareto_front
 from besom.tracking.store import Store
+from besom.tracking.tried_points import best_points
 
 __all__ = ["QUERIES", "HttpSource", "LocalSource", "Source"]
 
@@ -32,6 +33,7 @@ QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
     "artifact_versions": artifact_rows.versions,
     "artifacts_of": artifact_rows.logged_by,
     "attempts": reader.attempts,
+    "best_points": best_points,
     "best_trials": reader.best_trials,
     "pareto_front": pareto_front,
     "console": reader.console,

@@ -17,7 +17,10 @@ _TIMES: Final = ("issued", "started", "ended")
 
 
 def frame_of(
-    trials: Sequence[Mapping[str, Any]], metrics: Sequence[str], values: Mapping[int, Mapping[str, float | None]]
+    trials: Sequence[Mapping[str, Any]],
+    metrics: Sequence[str],
+    values: Mapping[int, Mapping[str, float | None]],
+    repeats: int = 1,
 ) -> Any:
     """One row for each trial; `ApiSweep.trials_dataframe` tells the columns.
 
@@ -25,6 +28,7 @@ def frame_of(
         trials: Rows of the store.
         metrics: Names that get a column `values.<name>`.
         values: Those of trials that have any, by number.
+        repeats: Trials of each point.
 
     Raises:
         UsageError: pandas is not installed.
@@ -35,6 +39,8 @@ def frame_of(
         raise UsageError("pandas is not installed; install besom[pandas], or read the rows of sweep.trials()") from None
     params = [flat(trial["params"], "params.") for trial in trials]
     columns: dict[str, Any] = {name: [trial[name] for trial in trials] for name in ("number", "state")}
+    if repeats > 1:
+        columns["point"] = [-(-trial["number"] // repeats) for trial in trials]
     columns["value"] = pd.Series([trial["value"] for trial in trials], dtype="float64")
     for name in metrics:
         known = [values.get(trial["number"], {}).get(name) for trial in trials]
