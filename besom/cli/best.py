@@ -79,7 +79,7 @@ def print_best(sweep: ApiSweep, *, trial: int | None, as_args: bool, as_json: bo
 
 
 def _trial(sweep: ApiSweep, number: int) -> dict[str, Any]:
-    """A trial as a point of its own; of the front, or of the best points, what that one has."""
+    """A trial as a point of its own, or as the point of the front that it belongs to."""
     known = sweep.pareto_front() if sweep.config.get("metrics") else []
     found = next((row for row in known if number in row["trials"]), None)
     if found is not None:
@@ -87,7 +87,7 @@ def _trial(sweep: ApiSweep, number: int) -> dict[str, Any]:
     row = next(iter(sweep.trials(after=number - 1, limit=1)), None)
     if row is None or row["number"] != number:
         raise UsageError(f"sweep {sweep.id} has no trial {number}; `besom show {sweep.id}` shows those it has")
-    return {**row, "spread": None, "trials": [number]}
+    return {**row, "spread": None, "spreads": dict.fromkeys(row.get("values", ())), "trials": [number]}
 
 
 def _print_point(sweep: ApiSweep, point: dict[str, Any], *, as_args: bool, as_json: bool) -> None:
@@ -105,15 +105,13 @@ def _print_point(sweep: ApiSweep, point: dict[str, Any], *, as_args: bool, as_js
 def _told(sweep: ApiSweep, point: dict[str, Any]) -> str:
     """Its values, and how many trials they are the means of."""
     if "values" in point:
-        told = ", ".join(
-            f"{name} {_with_error(value, point['spreads'][name])}" for name, value in point["values"].items()
-        )
-    elif point["value"] is None:
-        told = str(point["state"])
+        values, spreads = point["values"], point["spreads"]
     else:
-        told = f"{sweep.metric['name'] if sweep.metric else 'value'} {_with_error(point['value'], point['spread'])}"
+        name = sweep.metric["name"] if sweep.metric else "value"
+        values, spreads = {name: point["value"]}, {name: point["spread"]}
+    known = [f"{name} {_with_error(one, spreads[name])}" for name, one in values.items() if one is not None]
     count = len(point["trials"])
-    return told + (f" (mean of {count} trials)" if count > 1 else "")
+    return (", ".join(known) or str(point["state"])) + (f" (mean of {count} trials)" if count > 1 else "")
 
 
 def _print_front(sweep: ApiSweep, *, as_args: bool, as_json: bool) -> None:

@@ -87,7 +87,9 @@ class Progress:
             if self._cap and ended < self._cap:
                 parts.append(f"{_clock((self._cap - ended) / rate)} left")
         if best is not None and self._spec.metric is not None:
-            parts.append(f"best {self._spec.metric.name} {best['value']:.5g} (trial {best['number']})")
+            count = len(best.get("trials", ()))
+            of = f"mean of {count} trials" if count > 1 else f"trial {best['number']}"
+            parts.append(f"best {self._spec.metric.name} {best['value']:.5g} ({of})")
         return "  ".join(parts)
 
     def _rate(self, ended: int) -> float:

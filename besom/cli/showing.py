@@ -50,7 +50,7 @@ def show_one(api: Api, name: str, *, as_json: bool) -> None:
 
 def _show_sweep(sweep: ApiSweep, *, as_json: bool) -> None:
     row = sweep_row(sweep)
-    best = best_rows(sweep, _BEST)
+    best = best_rows(sweep, None if sweep.config.get("metrics") else _BEST)
     failed = sweep.trials(state=["failed", "crashed"], order="-ended", limit=_FAILURES)
     if as_json:
         told = {"best_trials": sweep.best_trials(_BEST), "best_points": sweep.best_points(_BEST)}
@@ -71,7 +71,9 @@ def _show_sweep(sweep: ApiSweep, *, as_json: bool) -> None:
     print_facts({name: value for name, value in facts.items() if value not in (None, "")})
     if best:
         click.echo(f"\n{best_head(sweep)}")
-        print_table(best, [*best_columns(sweep, best), "params"])
+        print_table(best[:_BEST], [*best_columns(sweep, best), "params"])
+        if len(best) > _BEST:
+            click.echo(f"and {len(best) - _BEST} more; all of them with: besom best {sweep.id}")
     if failed:
         click.echo("\nlast failures")
         rows = [{"trial": f"{sweep.id}-{trial['number']}", **trial} for trial in failed]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from besom.controller.sweep_config import Goal, MetricConfig, SweepConfig
 from besom.strategies import EndedTrial, Params, RunningTrial
@@ -65,7 +66,8 @@ def _mean_vector(point: int, trials: Sequence[EndedTrial]) -> EndedTrial:
         zip(*(row for row, values in zip(whole, usable, strict=True) if len(row) == len(values)), strict=True)
     )
     if not columns:
-        return EndedTrial(point, params, trials[0].state)
+        cut = next((trial for trial in trials if trial.state == "stopped" and trial.values), None)
+        return replace(cut, number=point) if cut else EndedTrial(point, params, trials[0].state)
     errors = [error for column in columns if (error := standard_error(column)) is not None]
     values = tuple(mean(column) for column in columns)
     return EndedTrial(point, params, "finished", values=values, spreads=tuple(errors), trials=len(columns[0]))

@@ -89,8 +89,18 @@ class ApiSweep:
         return counts
 
     def trials(self, **which: Any) -> list[dict[str, Any]]:
-        """Its trials as rows: number, params, state, value, error, times."""
-        rows: list[dict[str, Any]] = self._door.ask("trials", sweep_id=self.id, **which)
+        """Its trials as rows: number, params, state, value, error, times.
+
+        Of a sweep with several `metrics` a row has `values`, the last that it logged of each, and its value is None.
+
+        Args:
+            which: `state`, one or a list; `order`, a column with - in front for the largest first; `limit`; `after`, a
+                number.
+        """
+        names = self._metric_names
+        several = {"metrics": names, "state": None} if names else {}
+        query = "metric_values" if names else "trials"
+        rows: list[dict[str, Any]] = self._door.ask(query, sweep_id=self.id, **{**several, **which})
         return rows
 
     def trials_dataframe(self) -> Any:
@@ -103,10 +113,7 @@ class ApiSweep:
         Raises:
             UsageError: pandas is not installed.
         """
-        names = self._metric_names if self.config.get("metrics") else []
-        told = self._door.ask("metric_values", sweep_id=self.id, metrics=names) if names else []
-        values = {row["number"]: row["values"] for row in told}
-        return frame_of(self.trials(), names, values, int(self.config.get("repeats", 1)))
+        return frame_of(self.trials(), self._metric_names, int(self.config.get("repeats", 1)))
 
     def importance(self, metric: str | None = None, *, pairs: int = 0) -> Importance:
         """Which parameters matter for the metric, and in which direction; from the trials that have a value of it.

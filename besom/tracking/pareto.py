@@ -5,7 +5,7 @@ Reads: the store.  Gives: plain dicts.  A trial's values are the last ones that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -57,9 +57,17 @@ def _is_useful(values: Mapping[str, float], metric: Mapping[str, Any]) -> bool:
     return value >= threshold if metric.get("goal") == "maximize" else value <= threshold
 
 
-def metric_values(conn: Connection, sweep_id: str, metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Finished and stopped trials, with `values`: the last valid value that each logged of these metrics, or None."""
-    rows = reader.trials(conn, sweep_id, state=("finished", "stopped"))
+def metric_values(
+    conn: Connection,
+    sweep_id: str,
+    metrics: Sequence[str],
+    state: str | Collection[str] | None = ("finished", "stopped"),
+    order: str = "number",
+    limit: int | None = None,
+    after: int | None = None,
+) -> list[dict[str, Any]]:
+    """Trials as `reader.trials` gives them, with `values`: the last valid one that each logged of these, or None."""
+    rows = reader.trials(conn, sweep_id, state, order, limit, after)
     found = vectors(conn, [run_id_of(sweep_id, row["number"]) for row in rows], metrics)
     for row in rows:
         row["values"] = dict(zip(metrics, found[run_id_of(sweep_id, row["number"])], strict=True))
