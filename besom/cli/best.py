@@ -9,7 +9,7 @@ import click
 
 from besom.cli.tables import Column, print_json, print_table, short
 from besom.errors import UsageError
-from besom.tracking.api import ApiSweep
+from besom.tracking.reading.api import ApiSweep
 
 __all__ = ["best_columns", "best_head", "best_rows", "metrics_told", "print_best"]
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from besom.cli.best import best_columns, best_rows
 from besom.cli.tables import Column
 from besom.messages import SweepSpec
-from besom.tracking.api import ApiSweep
+from besom.tracking.reading.api import ApiSweep
 
 __all__ = ["Progress", "show_best"]
 

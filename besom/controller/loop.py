@@ -36,8 +36,9 @@ from besom.failpoint import failpoint
 from besom.messages import Batch, Event, Unreadable, read_events, run_id_of
 from besom.settings import Settings
 from besom.strategies import Params
+from besom.tracking.blobs.receiver import Receiver
 from besom.tracking.blobs.ways import RESERVE_BYTES, kept_at, published
-from besom.tracking.outcomes import (
+from besom.tracking.recording.outcomes import (
     Outcome,
     RunClosed,
     SweepAppeared,
@@ -49,10 +50,9 @@ from besom.tracking.outcomes import (
     TrialReopened,
     TrialTaken,
 )
-from besom.tracking.reader import last_id
-from besom.tracking.receiver import Receiver
-from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store, get_meta, set_meta
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.reader import last_id
+from besom.tracking.store.store import Store, get_meta, set_meta
 
 __all__ = ["Controller"]
 
@@ -370,6 +370,7 @@ class Controller:
                 owed.finished.append(sweep)
             if plan.over or (not plan.active and not plan.trials):
                 del self.plans[sweep]
+        self.planner.keep(self.plans.keys())
 
     def _stop_early(self, conn: Any, owed: Owed, now: float) -> None:
         """Sweeps whose target is reached or whose time is over take no more trials; those that run may end."""

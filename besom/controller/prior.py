@@ -13,12 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
-from besom.messages import SweepSpec, run_id_of
+from besom.messages import SweepSpec, home_of, run_id_of
 from besom.strategies import EndedTrial
-from besom.tracking import schema
-from besom.tracking.memory import home_of
-from besom.tracking.rows import pieces_of
-from besom.tracking.score import Score, Target, metrics_of, scores, vectors
+from besom.tracking.store import schema
+from besom.tracking.store.rows import pieces_of
+from besom.tracking.store.score import Score, Target, metrics_of, scores, vectors
 
 __all__ = ["load_prior"]
 

@@ -18,8 +18,8 @@ from besom.controller.watch import read_scores, read_vectors
 from besom.errors import BesomError, StoreMismatch
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec, run_id_of
 from besom.strategies import EndedTrial, Params
-from besom.tracking import schema
-from besom.tracking.store import Store, get_meta, set_meta
+from besom.tracking.store import schema
+from besom.tracking.store.store import Store, get_meta, set_meta
 
 __all__ = ["check_journal", "load_past", "load_plans", "pay_again", "rebuild_ledger"]
 

@@ -14,12 +14,11 @@ from sqlalchemy import Connection, select
 
 from besom.controller.results import reaches
 from besom.controller.sweep_plan import SweepPlan
-from besom.messages import run_id_of
+from besom.messages import home_of, run_id_of
 from besom.strategies.stopping import Curve
-from besom.tracking import schema
-from besom.tracking.memory import home_of
-from besom.tracking.rows import pieces_of
-from besom.tracking.score import Score, Target, metrics_of, scores, vectors
+from besom.tracking.store import schema
+from besom.tracking.store.rows import pieces_of
+from besom.tracking.store.score import Score, Target, metrics_of, scores, vectors
 
 __all__ = ["Watches", "pause_after", "read_scores", "read_vectors"]
 

@@ -12,9 +12,9 @@ import pytest
 
 from besom.errors import UsageError
 from besom.messages import Metric, SweepCreated
-from besom.tracking.api import Api
-from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store
+from besom.tracking.reading.api import Api
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.store import Store
 from tests.tracking.stories import batch, claimed, ended, play
 
 from .conftest import Besom, spec_of
