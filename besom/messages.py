@@ -144,6 +144,12 @@ class SweepSpec(Message):
         """entity/project/id."""
         return f"{self.entity}/{self.project}/{self.id}"
 
+    @property
+    def may_stop_early(self) -> bool:
+        """Whether a stopping rule may end one of its trials."""
+        rule = self.config.get("early_terminate")
+        return isinstance(rule, dict) and rule.get("type") != "none"
+
     def points_done(self, issued: int) -> int:
         """How many of the config's `points` have had their turn, now that so many trials have been issued.
 

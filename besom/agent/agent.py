@@ -23,7 +23,7 @@ from besom.agent.command_trial import CommandTrials
 from besom.agent.function_loop import FunctionLoop
 from besom.agent.function_trial import FunctionTrials
 from besom.agent.gpus import Gpus
-from besom.agent.held import Held, may_stop_early
+from besom.agent.held import Held
 from besom.agent.limits import Limits, Tally, read_limits
 from besom.agent.project import ProjectSweeps
 from besom.agent.signals import IdleAgentInterrupted, Signals
@@ -192,7 +192,7 @@ class Agent:
     # ---- parts
 
     def _is_watched(self, sweep: str) -> bool:
-        return may_stop_early(self._source.spec_of(sweep))
+        return self._source.spec_of(sweep).may_stop_early
 
     def _check_allowed(self, spec: SweepSpec) -> None:
         check_allowed(spec, self._settings, allow_command=self._allow_command)

@@ -21,7 +21,7 @@ from typing import Final
 from besom.agent.asked_trial import AskedTrial
 from besom.agent.beat import WHY, Beat
 from besom.agent.function_trial import trial_directory
-from besom.agent.held import Held, may_stop_early
+from besom.agent.held import Held
 from besom.agent.limits import Limits, Tally, read_seconds
 from besom.agent.signals import Signals
 from besom.agent.sources import OneSweep, Patient
@@ -104,7 +104,7 @@ class OpenSweep:
             Ledger(connection), agent, spec.id, settings, self._signals, self._told, lambda: None, {"slots": slots}
         )
         self._held = Held(
-            connection, agent, self._beat, Tally(Limits()), self._signals, _say, lambda _: may_stop_early(spec)
+            connection, agent, self._beat, Tally(Limits()), self._signals, _say, lambda _: spec.may_stop_early
         )
         self._source = Patient(OneSweep(connection, spec), connection, _say)
         self._beat.__enter__()

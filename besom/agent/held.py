@@ -21,19 +21,13 @@ from besom.agent.sources import UNKNOWN_SECONDS
 from besom.broker.connection import Connection
 from besom.broker.ledger import Ending, Ledger
 from besom.errors import Unreachable
-from besom.messages import Claim, SweepSpec
+from besom.messages import Claim
 
-__all__ = ["Held", "may_stop_early"]
+__all__ = ["Held"]
 
 log = logging.getLogger("besom")
 
 _POLL_SECONDS: Final = 0.1
-
-
-def may_stop_early(spec: SweepSpec) -> bool:
-    """Whether a stopping rule may end a trial of this sweep."""
-    rule = spec.config.get("early_terminate")
-    return isinstance(rule, dict) and rule.get("type") != "none"
 
 
 class Held:

@@ -79,6 +79,14 @@ class Journal:
         status, entry, recorded, control = (part.decode() for part in answer)
         return Appended(status, entry, int(recorded), control)
 
+    def wanted(self, claim: Claim) -> str:
+        """What an answer to a batch of this attempt would ask for, without a batch.
+
+        Raises:
+            Unreachable: Redis is away; nobody waits for it.
+        """
+        return str(self.connection.script("wanted", claim.sweep, claim.number, claim.token, patience=0.0).decode())
+
     def end(self) -> str:
         """Id of the last entry, '0-0' when there is none."""
         last = self.connection.call(lambda: self.connection.redis.xrevrange(self.keys.journal(), count=1))

@@ -23,10 +23,12 @@ from besom.tracking.outcomes import TrialClosed
 from besom.tracking.rows import pieces_of
 from besom.tracking.score import Score, Target, metrics_of, scores, vectors
 
-__all__ = ["Watches", "read_scores", "read_vectors"]
+__all__ = ["Watches", "pause_after", "read_scores", "read_vectors"]
 
 _LOOK_SECONDS: Final = 0.3
-"""Between two looks at one sweep: a rule is to decide within a second of what was logged."""
+"""Between two looks at one sweep, at most: a rule is to decide within a second of what was logged."""
+_LOOK_SHARE: Final = 0.1
+"""Of the time, for looks at one sweep: while they are short, it is looked at as soon as something was logged."""
 _PIECE: Final = 500
 """Runs whose curves are read at once."""
 
@@ -122,7 +124,13 @@ class _Watch:
             standing.is_stopped = outcome.state == "stopped"
 
     def look(self, conn: Connection, now: float) -> Verdict:
-        self.next_look = time.monotonic() + _LOOK_SECONDS
+        started = time.monotonic()
+        verdict = self._look(conn, now)
+        ended = time.monotonic()
+        self.next_look = ended + pause_after(ended - started)
+        return verdict
+
+    def _look(self, conn: Connection, now: float) -> Verdict:
         plan, standings = self.plan, self._read(conn)
         if self._rule is None:
             return Verdict()
@@ -165,6 +173,11 @@ class _Watch:
 
     def _lower_is_better(self, curve: Iterable[float]) -> tuple[float, ...]:
         return tuple(self._sign * value for value in curve)
+
+
+def pause_after(look: float) -> float:
+    """Seconds to leave a sweep alone after a look that took so long."""
+    return min(_LOOK_SECONDS, look / _LOOK_SHARE)
 
 
 def read_scores(conn: Connection, plan: SweepPlan, numbers: Iterable[int]) -> dict[int, Score]:

@@ -16,7 +16,7 @@ from besom.strategies.cube import Array, Cube, Flags, Positions
 from besom.strategies.early_ends import final_values
 from besom.strategies.strategy import EndedTrial, RunningTrial
 
-__all__ = ["History", "Observations"]
+__all__ = ["History", "Observations", "as_float"]
 
 
 class _Told(NamedTuple):
@@ -117,6 +117,14 @@ class Observations:
         return np.array(self._pending).reshape(-1, len(self._cube.space.dimensions))
 
     def _told(self, row: Array, trial: EndedTrial) -> _Told:
-        usable = trial.state in ("finished", "stopped") and trial.value is not None and math.isfinite(trial.value)
-        value = self._sign * float(trial.value) if usable and trial.value is not None else math.inf
-        return _Told(row, value, tuple(self._sign * one for one in trial.curve), trial.state == "stopped")
+        value = as_float(trial.value) if trial.state in ("finished", "stopped") else math.nan
+        curve = tuple(self._sign * as_float(one) for one in trial.curve)
+        return _Told(row, self._sign * value if math.isfinite(value) else math.inf, curve, trial.state == "stopped")
+
+
+def as_float(value: float | None) -> float:
+    """The value as a float: nan when there is none, inf for an integer beyond all floats."""
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:
+        return math.inf

@@ -15,6 +15,7 @@ import numpy as np
 from besom.strategies.bayes import Bayes
 from besom.strategies.cube import Array
 from besom.strategies.knowledge import Parts
+from besom.strategies.observations import as_float
 from besom.strategies.output_warp import warp
 from besom.strategies.space import Space
 from besom.strategies.strategy import Counting, EndedTrial, Params, RunningTrial
@@ -70,7 +71,7 @@ class Scalarised(Counting):
 
     def _vector(self, trial: EndedTrial) -> Array:
         """Lower is better; all nan when one of them is missing."""
-        told = [math.nan if value is None else float(value) for value in trial.values]
+        told = [as_float(value) for value in trial.values]
         usable = trial.state in ("finished", "stopped") and len(told) == len(self._signs) and np.isfinite(told).all()
         return self._signs * told if usable else np.full(len(self._signs), math.nan)
 

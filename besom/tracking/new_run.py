@@ -175,6 +175,7 @@ def _online_writer(name: WriterName, settings: Settings, connection: Connection,
         trial.directory if trial else _spools(settings),
         settings.journal_limit_mb * 1_000_000,
         memory=settings.memory_mb * 1_000_000,
+        prompt=trial is not None and trial.spec.may_stop_early,
     )
 
 

@@ -153,13 +153,14 @@ def test_the_answer_tells_the_sweeps_state(journal: Journal, fake: Connection, s
     Ledger(fake).set_state("s", state)
     assert _send(journal, 1, first=True, claim=claim).control == control
     assert _send(journal, 1, claim=claim).control == control  # of a repeat as well
+    assert journal.wanted(claim) == control  # and without a batch
 
 
 def test_a_stopping_rule_is_told_of(journal: Journal, fake: Connection) -> None:
     """A mark on the trial stops it, and no other."""
     claim = _claimed(fake)
     fake.redis.sadd(fake.keys.stops("s"), 0)
-    assert _send(journal, 1, first=True, claim=claim).control == "stop"
+    assert _send(journal, 1, first=True, claim=claim).control == journal.wanted(claim) == "stop"
     assert _send(journal, 2).control == ""
 
 
@@ -169,8 +170,8 @@ def test_a_fenced_attempt_is_told_so(journal: Journal, fake: Connection) -> None
     Ledger(fake).release(claim, "preempted")
     again = Ledger(fake).claim("s", "other", 1, "m")[1][0]
     answer = _send(journal, 1, first=True, claim=claim)
-    assert (answer.status, answer.control) == ("ok", "stale")
-    assert _send(journal, 2, claim=again).control == ""
+    assert (answer.status, answer.control, journal.wanted(claim)) == ("ok", "stale", "stale")
+    assert _send(journal, 2, claim=again).control == journal.wanted(again) == ""
 
 
 def test_a_run_outside_sweeps_hears_nothing(journal: Journal) -> None:

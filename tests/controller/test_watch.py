@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from besom.controller.loop import Controller
+from besom.controller.watch import pause_after
 from besom.messages import Claim
 from tests.controller.world import Crash, Effects, World
 
@@ -78,6 +79,13 @@ def test_a_rule_goes_on_after_a_restart(world: World) -> None:
     world.log(claims[2], 2, loss=3)
     second.step(block_ms=0)
     assert verdicts(world, claims[1:]) == ["ok", "stop"]
+
+
+@pytest.mark.parametrize(("look", "pause"), [(0.002, 0.02), (0.5, 0.3)])
+def test_short_looks_come_often(monkeypatch: pytest.MonkeyPatch, look: float, pause: float) -> None:
+    """Looking takes a tenth of the time while that is often enough; a long look is not waited for longer than that."""
+    monkeypatch.undo()
+    assert pause_after(look) == pytest.approx(pause)
 
 
 def test_a_rule_of_none_stops_nobody(world: World) -> None:

@@ -123,9 +123,9 @@ def test_nearly_full_space_gives_what_is_left() -> None:
     assert sorted(point["a"] for point in strategy.suggest(5)) == [77, 2048]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400, -(10**400)])
 def test_a_trial_without_a_finite_value_failed(value: float) -> None:
-    """NaN and the infinities count as failures, and so does a crash, whatever it logged before."""
+    """NaN and what is beyond all floats count as failures, and so does a crash, whatever it logged before."""
 
     def suggestions(ending: EndedTrial) -> list[Params]:
         strategy = finished(make_strategy("bayes", BRANIN, seed=0), branin, 11)

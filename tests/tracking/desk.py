@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
-from besom.messages import Batch, Event, read_events
+from besom.messages import Batch, Claim, Event, read_events
 from besom.tracking.history import read_rows
 from besom.tracking.recorder import Recorder
 from besom.tracking.store import Store
@@ -65,6 +65,12 @@ class FlakyJournal(Journal):
             self.failures -= 1
             raise Unreachable("Redis at redis://fake does not answer: switched off")
         return super().append_batch(*arguments, **named)
+
+    def wanted(self, claim: Claim) -> str:
+        """As ever, while Redis is there."""
+        if self.failures > 0:
+            raise Unreachable("Redis at redis://fake does not answer: switched off")
+        return super().wanted(claim)
 
 
 class Desk:

@@ -47,11 +47,12 @@ Enter = Callable[..., Trial]
 def enter(wired: Connection, tmp_path: Path) -> Enter:
     """Step into a trial, as a function agent does."""
 
-    def enter(number: int = 1, attempt: int = 1) -> Trial:
+    def enter(number: int = 1, attempt: int = 1, **config: Any) -> Trial:
         claim = Claim(sweep="s", number=number, attempt=attempt, token="t", params=PARAMS)
         wired.redis.hset(wired.keys.sweep("s"), "state", "running")
         wired.redis.hset(wired.keys.trials("s"), str(number), record("t"))
-        trial = Trial(spec(), claim, tmp_path / "trial", wired)
+        sweep = spec()
+        trial = Trial(sweep.model_copy(update={"config": sweep.config | config}), claim, tmp_path / "trial", wired)
         set_trial(trial)
         return trial
 
@@ -394,6 +395,15 @@ def test_a_second_run_in_a_trial_goes_on(enter: Enter, desk: Desk) -> None:
     assert run.id == "s-1"
     assert sorted(trial.writers.values()) == [1, 1]
     assert desk.rows("s-1") == [{"_step": 0, "loss": 1.0}, {"_step": 1, "loss": 0.5}]
+
+
+def test_what_a_rule_decides_is_known_between_two_logs(enter: Enter, wired: Connection) -> None:
+    """Under a stopping rule the run asks by itself what came of its last row."""
+    enter(early_terminate={"type": "hyperband", "min_iter": 1})
+    run = init()
+    run.log({"loss": 1.0})
+    wired.redis.sadd(wired.keys.stops("s"), 1)
+    until(run.should_stop, "the stop")
 
 
 def test_a_trial_ends_by_its_agent(enter: Enter, wired: Connection) -> None:

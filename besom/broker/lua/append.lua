@@ -4,15 +4,7 @@
 --        '' | 'cancel' | 'stop' | 'stale' | 'pause'}.
 local sent, kept, seq = 'sent ' .. ARGV[4], 'kept ' .. ARGV[4], tonumber(ARGV[5])
 local recorded = '0'
-local control = ''
-if ARGV[7] ~= '' then
-  local state = redis.call('HGET', key.sweep(ARGV[7]), 'state')
-  local trial = trial_of(ARGV[7], ARGV[8])
-  if state == 'cancelled' then control = 'cancel'
-  elseif state and (not trial or trial.token ~= ARGV[9]) then control = 'stale'
-  elseif redis.call('SISMEMBER', key.stops(ARGV[7]), ARGV[8]) == 1 then control = 'stop'
-  elseif state == 'paused' then control = 'pause' end
-end
+local control = ARGV[7] ~= '' and wanted(ARGV[7], ARGV[8], ARGV[9]) or ''
 if ARGV[4] ~= '' then
   -- Batches of a writer enter in order and once; a Redis that lost its tail asks for what is missing.
   local held = redis.call('HMGET', key.writers(ARGV[3]), sent, kept)

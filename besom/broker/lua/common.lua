@@ -104,6 +104,16 @@ end
 -- not know the sweep.
 local function not_owned(sweep) return redis.call('EXISTS', key.sweep(sweep)) == 1 and 'stale' or 'unknown' end
 
+-- What is wanted of an attempt: 'cancel', 'stale', 'stop', 'pause' or ''.
+local function wanted(sweep, number, token)
+  local state = redis.call('HGET', key.sweep(sweep), 'state')
+  local trial = trial_of(sweep, number)
+  if state == 'cancelled' then return 'cancel' end
+  if state and (not trial or trial.token ~= token) then return 'stale' end
+  if redis.call('SISMEMBER', key.stops(sweep), number) == 1 then return 'stop' end
+  return state == 'paused' and 'pause' or ''
+end
+
 -- The same claim again, its reply having been lost: the same trials, as far as they are still the agent's.
 local function claim_again(sweep, nonce, numbers)
   local out = {}
