@@ -59,6 +59,7 @@ class Owed:
             ledger.retry(epoch, sweep, again)
             failpoint("controller.after-retry")
         for sweep, promoted in self.promote.items():
+            failpoint("controller.before-promote")
             ledger.retry(epoch, sweep, promoted, in_front=True)
             failpoint("controller.after-promote")
         for sweep, stopped in self.stops.items():
