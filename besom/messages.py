@@ -51,6 +51,7 @@ __all__ = [
     "TrialsReopened",
     "Unreadable",
     "encode",
+    "home_of",
     "read_events",
     "read_spec",
     "run_id_of",
@@ -184,6 +185,12 @@ class Claim(Message):
 def run_id_of(sweep: str, number: int) -> str:
     """Id of the run of one trial."""
     return f"{sweep}-{number}"
+
+
+def home_of(run: str) -> tuple[str, int]:
+    """Sweep and number that a run's id speaks of; ("", 0) when it is no trial's id."""
+    sweep, _, number = run.rpartition("-")
+    return (sweep, int(number)) if sweep and number.isascii() and number.isdigit() else ("", 0)
 
 
 class Event(Message):

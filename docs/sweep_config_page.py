@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from besom.controller.distributions import KINDS
-from besom.controller.stopping_config import RULES
-from besom.controller.sweep_config import OWN_KEYS, MetricConfig, SweepConfig
+from besom.controller.stopping_config import RULES, NoRule
+from besom.controller.sweep_config import OWN_KEYS, MetricConfig, Objective, SweepConfig
 
 PAGE = Path(__file__).with_name("sweep-config.md")
 HEAD = """# Sweep config reference
@@ -92,8 +92,8 @@ def _lines() -> Iterator[str]:
         yield f"### `{key}`\n"
         yield f"{field.title} Write {field.description}. {_default(field)}".rstrip() + "\n"
         yield f"```yaml\n{(field.examples or [''])[0]}\n```\n"
-        if key == "metric":
-            yield from _table(MetricConfig)
+        if key in ("metric", "metrics"):
+            yield from _table(MetricConfig if key == "metric" else Objective)
     yield PARAMETERS
     yield "| distribution | the law | example |\n|---|---|---|"
     for name, kind in KINDS.items():
@@ -111,9 +111,9 @@ def _lines() -> Iterator[str]:
 
 
 def _table(model: type[BaseModel]) -> Iterator[str]:
-    fields = {key: field for key, field in model.model_fields.items() if key != "type"}
-    if not fields:
+    if model is NoRule:
         return
+    fields = {key: field for key, field in model.model_fields.items() if key != "type"}
     yield "| key | what it is | default |\n|---|---|---|"
     for key, field in fields.items():
         told = f"{field.title} Write {field.description}." if field.title else field.description

@@ -15,7 +15,7 @@ from besom.cli import cli
 from besom.controller import parse
 from besom.controller.sweep_file import read_sweep_file
 from besom.settings import Settings
-from besom.tracking.settings import VARIABLES
+from besom.tracking.run.settings import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 NAMES = [
@@ -182,7 +182,7 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_named_modules_exist(name: str) -> None:
     """Every file of the package or the tests that a document names is there."""
     named = set(re.findall(r"`((?:besom|tests|deploy|examples|docs)/[\w./@-]+)`", TEXTS[name]))
-    named |= {f"besom/{path}" for path in re.findall(r"`((?:tracking|controller|broker)/\w+\.py)`", TEXTS[name])}
+    named |= {f"besom/{path}" for path in re.findall(r"`((?:tracking|controller|broker)/[\w/]+\.py)`", TEXTS[name])}
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 

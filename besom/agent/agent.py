@@ -36,7 +36,7 @@ from besom.broker.ledger import Ledger, Verdict
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped, UsageError
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings, read_settings
-from besom.tracking.connections import shared_connection
+from besom.tracking.writing.connections import shared_connection
 
 __all__ = ["Agent", "agent"]
 

@@ -16,8 +16,8 @@ from typing import Any, Final, SupportsFloat
 
 from besom.broker.ledger import Ending
 from besom.errors import TrialCancelled, TrialInterrupted, TrialPreempted, TrialStopped, UsageError
-from besom.tracking.run import Run, last_lines
-from besom.tracking.trial import Trial, goes_back
+from besom.tracking.run.run import Run, last_lines
+from besom.tracking.run.trial import Trial, goes_back
 
 __all__ = ["AskedTrial"]
 

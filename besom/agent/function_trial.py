@@ -14,9 +14,9 @@ from besom.broker.ledger import Ending
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings
-from besom.tracking.active import active_run
-from besom.tracking.run import last_lines
-from besom.tracking.trial import Trial, goes_back, set_trial
+from besom.tracking.run.active import active_run
+from besom.tracking.run.run import last_lines
+from besom.tracking.run.trial import Trial, goes_back, set_trial
 
 __all__ = ["FunctionTrials", "trial_directory"]
 

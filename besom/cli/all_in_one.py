@@ -26,7 +26,7 @@ from besom.disk import private_folder
 from besom.errors import BesomError, ConfigError, UsageError
 from besom.messages import SweepSpec
 from besom.settings import Settings
-from besom.tracking.api import Api
+from besom.tracking.reading.api import Api
 
 __all__ = ["demo_file", "run_sweep"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from besom.tracking.importance import Importance
+    from besom.tracking.reading.importance import Importance
 
 __all__ = ["importance"]
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from besom.messages import SweepSpec
-from besom.tracking.api import ApiSweep
+from besom.tracking.reading.api import ApiSweep
 
 __all__ = ["Progress", "show_best"]
 

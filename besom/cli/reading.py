@@ -9,7 +9,7 @@ from typing import Any
 from besom.broker.find import read_address
 from besom.errors import NotFound
 from besom.settings import Settings
-from besom.tracking.api import Api, ApiRun, ApiSweep
+from besom.tracking.reading.api import Api, ApiRun, ApiSweep
 
 __all__ = ["find", "opened", "sweep_rows"]
 

@@ -15,7 +15,7 @@ from besom.cli.curve import Point, best_so_far, draw, sparkline
 from besom.cli.reading import find, sweep_row
 from besom.cli.tables import Column, clean, duration, moment, on_terminal, print_facts, print_json, print_table
 from besom.errors import NotFound, UsageError
-from besom.tracking.api import Api, ApiRun, ApiSweep
+from besom.tracking.reading.api import Api, ApiRun, ApiSweep
 
 __all__ = ["follow_curve", "print_best", "print_console", "show_one"]
 

@@ -18,8 +18,8 @@ from besom.controller.sweep_config import SweepConfig, load
 from besom.errors import BesomError, ConfigError, NotFound, UsageError
 from besom.messages import Metric, SweepSpec, signature_of
 from besom.settings import Settings, read_settings
-from besom.tracking.connections import shared_connection
-from besom.tracking.new_run import new_id
+from besom.tracking.run.new_run import new_id
+from besom.tracking.writing.connections import shared_connection
 
 __all__ = ["create_sweep", "sweep", "view_of"]
 
@@ -109,7 +109,7 @@ def _name_prior(connection: Connection, config: SweepConfig, written: dict[str, 
 
 
 def _check_runs(runs: Sequence[str], settings: Settings) -> None:
-    from besom.tracking.api import Api
+    from besom.tracking.reading.api import Api
 
     if not runs:
         return

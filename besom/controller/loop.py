@@ -37,8 +37,9 @@ from besom.messages import Batch, Event, Unreadable, read_events, run_id_of
 from besom.settings import Settings
 from besom.strategies import Params
 from besom.strategies.stopping import Verdict
+from besom.tracking.blobs.receiver import Receiver
 from besom.tracking.blobs.ways import RESERVE_BYTES, kept_at, published
-from besom.tracking.outcomes import (
+from besom.tracking.recording.outcomes import (
     Outcome,
     RunClosed,
     SweepAppeared,
@@ -50,10 +51,9 @@ from besom.tracking.outcomes import (
     TrialReopened,
     TrialTaken,
 )
-from besom.tracking.reader import last_id
-from besom.tracking.receiver import Receiver
-from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store, get_meta, set_meta
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.reader import last_id
+from besom.tracking.store.store import Store, get_meta, set_meta
 
 __all__ = ["Controller"]
 

@@ -18,9 +18,9 @@ from besom.controller.watch import read_scores, read_vectors
 from besom.errors import BesomError, StoreMismatch
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec, run_id_of
 from besom.strategies import EndedTrial, Params
-from besom.tracking import schema
-from besom.tracking.reopening import is_promoted
-from besom.tracking.store import Store, get_meta, set_meta
+from besom.tracking.recording.reopening import is_promoted
+from besom.tracking.store import schema
+from besom.tracking.store.store import Store, get_meta, set_meta
 
 __all__ = ["check_journal", "load_past", "load_plans", "pay_again", "rebuild_ledger"]
 
@@ -89,7 +89,7 @@ def _load_trials(conn: Connection, plan: SweepPlan) -> None:
         plan.issue(row["number"], json.loads(row["params"]), claimed=row["attempt"] > 0 or not waiting, waiting=waiting)
     if plan.config.time_cap is not None:
         plan.began = conn.scalar(select(func.min(trials.c.started)).where(trials.c.sweep == plan.spec.id))
-    if plan.adaptive:
+    if plan.learns:
         rows = conn.execute(mine.where(trials.c.state.not_in(_OPEN))).mappings().all()
         numbers = [row["number"] for row in rows]
         logged, vectors = read_scores(conn, plan, numbers), read_vectors(conn, plan, numbers)

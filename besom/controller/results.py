@@ -6,29 +6,33 @@ Pure: trials in, results out, the same in whatever order trials have ended.
 from __future__ import annotations
 
 import math
-import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from besom.controller.sweep_config import MetricConfig, SweepConfig
+from besom.controller.sweep_config import Goal, MetricConfig, SweepConfig
 from besom.strategies import EndedTrial, Params, RunningTrial
+from besom.strategies.early_ends import carried_on
+from besom.tracking.means import mean, standard_error
 
-__all__ = ["by_point", "imputed", "reaches"]
+__all__ = ["by_point", "imputed", "mean_of", "reaches"]
 
 _USABLE = ("finished", "stopped")
 
 
 def by_point(
-    ended: Iterable[EndedTrial], running: Mapping[int, Params], issued: int, repeats: int
+    ended: Iterable[EndedTrial], running: Mapping[int, Params], issued: int, config: SweepConfig
 ) -> tuple[list[EndedTrial], list[RunningTrial]]:
     """The trials of each point as one: it has ended when all of them are issued and over.
 
-    Its value is the mean of those that have one, with the standard error of that mean.
+    Its value is the mean of those that have one, with the standard error of that mean. A trial that was stopped counts
+    as what it would have come to, since a mean of ends and of beginnings is neither.
     """
+    repeats = config.repeats
     if repeats == 1:
         return list(ended), [RunningTrial(number, params) for number, params in sorted(running.items())]
     groups: dict[int, list[EndedTrial]] = defaultdict(list)
-    for trial in ended:
+    ordered = sorted(ended, key=lambda trial: trial.number)
+    for trial in carried_on(ordered, config.judged.goal, config.judged_index) if config.judged else ordered:
         groups[-(-trial.number // repeats)].append(trial)
     pending: dict[int, Params] = {}
     for number, params in sorted(running.items()):
@@ -36,33 +40,35 @@ def by_point(
     last = -(-issued // repeats)
     if issued % repeats and last in groups:  # its other trials are still to come
         pending.setdefault(last, groups[last][0].params)
-    over = [_mean(point, trials) for point, trials in sorted(groups.items()) if point not in pending]
+    over = [mean_of(point, trials) for point, trials in sorted(groups.items()) if point not in pending]
     return over, [RunningTrial(point, params) for point, params in sorted(pending.items())]
 
 
-def _mean(point: int, trials: Sequence[EndedTrial]) -> EndedTrial:
-    ordered = sorted(trials, key=lambda trial: trial.number)
-    if any(trial.values for trial in ordered):
-        return _mean_vector(point, ordered)
-    good = [trial for trial in ordered if trial.state in _USABLE and _is_value(trial.value)]
-    if not good:
-        return EndedTrial(point, ordered[0].params, ordered[0].state)
-    values = [trial.value for trial in good if trial.value is not None]
-    state = "finished" if any(trial.state == "finished" for trial in good) else "stopped"
-    spread = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-    curve = good[0].curve if len(good) == 1 else ()
-    return EndedTrial(point, ordered[0].params, state, statistics.fmean(values), curve, spread)
+def mean_of(point: int, trials: Sequence[EndedTrial]) -> EndedTrial:
+    """The trials of one point as one, numbered `point`."""
+    params = trials[0].params
+    if any(trial.values for trial in trials):
+        return _mean_vector(point, trials)
+    values = [trial.value for trial in trials if trial.state in _USABLE and trial.value is not None]
+    values = [value for value in values if math.isfinite(value)]
+    if not values:
+        return EndedTrial(point, params, trials[0].state)
+    return EndedTrial(point, params, "finished", mean(values), spread=standard_error(values), trials=len(values))
 
 
-def _mean_vector(point: int, ordered: Sequence[EndedTrial]) -> EndedTrial:
-    """As `_mean`, of a sweep with several metrics: of the trials that have all of them."""
-    good = [trial for trial in ordered if trial.state in _USABLE and trial.values and None not in trial.values]
-    if not good:
-        return EndedTrial(point, ordered[0].params, ordered[0].state)
-    state = "finished" if any(trial.state == "finished" for trial in good) else "stopped"
-    columns = zip(*(trial.values for trial in good), strict=True)
-    values = tuple(statistics.fmean(value for value in column if value is not None) for column in columns)
-    return EndedTrial(point, ordered[0].params, state, values=values)
+def _mean_vector(point: int, trials: Sequence[EndedTrial]) -> EndedTrial:
+    """As `mean_of`, of a sweep with several metrics: of the trials that have all of them."""
+    params = trials[0].params
+    usable = [trial.values for trial in trials if trial.state in _USABLE and trial.values]
+    whole = [[value for value in values if value is not None and math.isfinite(value)] for values in usable]
+    columns = list(
+        zip(*(row for row, values in zip(whole, usable, strict=True) if len(row) == len(values)), strict=True)
+    )
+    if not columns:
+        return EndedTrial(point, params, trials[0].state)
+    errors = [error for column in columns if (error := standard_error(column)) is not None]
+    values = tuple(mean(column) for column in columns)
+    return EndedTrial(point, params, "finished", values=values, spreads=tuple(errors), trials=len(columns[0]))
 
 
 def imputed(
@@ -107,10 +113,15 @@ def imputed(
     return over, left
 
 
-def reaches(config: SweepConfig, value: float | None) -> bool:
-    """Whether a trial of this value ends the sweep."""
-    metric = config.metric
-    if metric is None or metric.target is None or value is None:
+def reaches(config: SweepConfig, value: float | None, values: Sequence[float | None] = ()) -> bool:
+    """Whether a trial of this value, or of these of several metrics, ends the sweep: all targets are reached."""
+    pairs = [(config.metric, value)] if config.metric else [*zip(config.metrics or (), values, strict=False)]
+    asked = [(metric, told) for metric, told in pairs if metric.target is not None]
+    return bool(asked) and all(_reached(metric, told) for metric, told in asked)
+
+
+def _reached(metric: Goal, value: float | None) -> bool:
+    if value is None or metric.target is None:
         return False
     return value >= metric.target if metric.goal == "maximize" else value <= metric.target
 

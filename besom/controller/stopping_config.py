@@ -14,7 +14,7 @@ from besom.controller.sections import Problems, Section, WholeNumber, check, nea
 if TYPE_CHECKING:
     from besom.strategies.stopping import StoppingRule
 
-__all__ = ["RULES", "EarlyTerminate", "read_early_terminate"]
+__all__ = ["RULES", "EarlyTerminate", "NoRule", "read_early_terminate"]
 
 _MAX_ITER = 2**53
 
@@ -25,6 +25,9 @@ class EarlyTerminate(Section):
     example: ClassVar[str] = ""
     """Its keys with values that can be, as in a sweep file."""
     type: str
+    metric: str | None = Field(
+        None, min_length=1, description="the name of one of several metrics, by which trials are judged"
+    )
 
     @property
     def promotes(self) -> bool:

@@ -10,7 +10,7 @@ import copy
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
@@ -26,7 +26,7 @@ from besom.errors import ConfigError
 if TYPE_CHECKING:
     from besom.strategies import Space
 
-__all__ = ["MetricConfig", "SweepConfig", "load", "parse"]
+__all__ = ["Goal", "MetricConfig", "Objective", "SweepConfig", "load", "parse"]
 
 _IGNORED_KEYS = ("apiVersion", "controller", "image_uri", "job", "kind", "scheduler", "settings")
 
@@ -36,24 +36,46 @@ _NAME_RULE = r"a text of 1 to 128 characters without / \ # ? % :"
 _TEXT_RULE = "a text, in quotes if it looks like a number"
 
 
-class Objective(Section):
-    """One of several metrics."""
+class Goal(Section):
+    """A metric, and where it should go."""
 
     name: Text = Field(title="The name under which train logs it.", description="a text, such as name: loss")
     goal: Literal["minimize", "maximize"] = Field(
         "minimize", title="Which values are better.", description="minimize or maximize"
     )
-
-
-class MetricConfig(Objective):
-    """What a sweep optimises."""
-
     target: float | None = Field(
         None,
         allow_inf_nan=False,
-        title="As soon as a trial is as good as this, no new one starts; those that run go on to their end.",
+        title="As soon as a trial (with repeats, the mean of a point) is as good as this, no new one starts; those "
+        "that run go on to their end. Of several metrics, all that have a target must be reached by one trial.",
         description="a number, such as target: 0.05",
     )
+
+
+class Objective(Goal):
+    """One of several metrics."""
+
+    threshold: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        title="What is worse than this is of no use, however good the other metrics are: bayes looks for trade-offs "
+        "within, and pareto_front() has no others.",
+        description="a number, such as threshold: 0.9",
+    )
+
+    hints: ClassVar[Mapping[str, str]] = {
+        "use": "is for a single metric; of several the last values count, so that they belong together: log the best "
+        "epoch's last, or set them in run.summary",
+        "impute": "is for a single metric; a trial that lacks one of several has failed, and bayes learns where",
+        "impute_while_running": "is for a single metric; remove it",
+    }
+
+
+class MetricConfig(Goal):
+    """What a sweep optimises."""
+
+    hints: ClassVar[Mapping[str, str]] = {"threshold": "is for several metrics; with one, the best is what counts"}
+
     use: Literal["best", "last"] = Field(
         "best", title="Which of the values that a trial logs is the trial's value.", description="best or last"
     )
@@ -100,7 +122,7 @@ class SweepConfig(Section):
         min_length=2,
         title="Several metrics in place of one; bayes looks for the best trade-offs, sweep.pareto_front() reads them.",
         description="a list of at least two, such as [{name: loss}, {name: acc, goal: maximize}]",
-        examples=["metrics: [{name: acc, goal: maximize}, {name: seconds}]"],
+        examples=["metrics: [{name: acc, goal: maximize, threshold: 0.9}, {name: seconds}]"],
     )
     early_terminate: EarlyTerminate | None = Field(
         None,
@@ -217,6 +239,23 @@ class SweepConfig(Section):
     """What was ignored, one sentence each."""
     written: dict[str, Any] = Field(default_factory=dict, repr=False)
     """The config as plain JSON values, run_cap and such normalised."""
+
+    @property
+    def has_target(self) -> bool:
+        """Whether a value can end the sweep."""
+        return any(one.target is not None for one in (self.metric, *(self.metrics or ())) if one)
+
+    @property
+    def judged_index(self) -> int | None:
+        """Of several metrics, the place of the one that `early_terminate` names."""
+        name = self.early_terminate.metric if self.early_terminate else None
+        return next((index for index, one in enumerate(self.metrics or ()) if one.name == name), None)
+
+    @property
+    def judged(self) -> Goal | None:
+        """What stopping rules judge by."""
+        index = self.judged_index
+        return self.metric if index is None or self.metrics is None else self.metrics[index]
 
     def space(self) -> Space:
         """What a strategy searches, constants included."""

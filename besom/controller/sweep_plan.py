@@ -1,6 +1,6 @@
 """The state of one sweep in the controller: pure, rebuilt from the store at any time.
 
-Reads: what happened (`tracking.outcomes`).  Gives: how many trials are due, and whether the sweep is over.
+Reads: what happened (`tracking.recording.outcomes`).  Gives: how many trials are due, and whether the sweep is over.
 Knows nothing of Redis, databases or clocks.
 """
 
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from besom.controller.course import Course, Past
-from besom.controller.results import by_point, imputed, reaches
+from besom.controller.results import by_point, imputed, mean_of, reaches
 from besom.controller.sweep_config import SweepConfig, parse
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec
 from besom.strategies import EndedTrial, Params, RunningTrial, Strategy
-from besom.tracking.outcomes import TrialClosed
+from besom.tracking.recording.outcomes import TrialClosed
 
 __all__ = ["Question", "SweepPlan", "answer"]
 
@@ -68,12 +68,14 @@ class SweepPlan:
     began: float | None = None
     """When its first trial was claimed, seconds since the epoch."""
     reached: bool = False
-    """Whether a trial has reached the metric's target."""
+    """Whether the targets of its metrics were reached."""
     holds_back: bool = False
     """Whether a stopping rule would promote trials, were the sweep one that gives."""
 
     def __post_init__(self) -> None:
         self.adaptive = self.config.method == "bayes"
+        self.learns = self.adaptive or (self.config.repeats > 1 and self.config.has_target)
+        """Whether it keeps what its trials gave."""
         self.course = Course.of(self.spec, self.config, self.past)
         self._history: list[EndedTrial] = []
         self._news = 0  # ended since the last answer
@@ -131,7 +133,6 @@ class SweepPlan:
         self.trials.pop(trial.number, None)
         self.waiting.discard(trial.number)
         self.unclaimed.discard(trial.number)
-        self.reached = self.reached or reaches(self.config, trial.value)
         self.remember(trial.number, trial.params)
         span = int(trial.ended / _READY_SECONDS)
         self._ended_in[span] = self._ended_in.get(span, 0) + 1
@@ -139,6 +140,7 @@ class SweepPlan:
             del self._ended_in[min(self._ended_in)]
         result = EndedTrial(trial.number, trial.params, trial.state, trial.value, trial.curve, values=trial.values)
         self.learn(result)
+        self.reached = self.reached or self._reaches(result)
 
     def remember(self, number: int, params: Params) -> None:
         """It was issued some time ago, and may be the last one."""
@@ -146,10 +148,21 @@ class SweepPlan:
             self.issued, self._last = number, params
 
     def learn(self, ended: EndedTrial) -> None:
-        """Its result goes to the strategy, when that is one which learns."""
-        if self.adaptive:
+        """Its result is kept: for a strategy which learns, and where the mean of a point may reach a target."""
+        if self.learns:
             self._history.append(ended)
             self._news += 1
+
+    def _reaches(self, ended: EndedTrial) -> bool:
+        """Whether it reaches the targets; with repeats, whether its point does, now that all of that is over."""
+        if self.course.repeats > 1 and self.learns:
+            point = self.course.point_of(ended.number)
+            trials = [trial for trial in self._history if self.course.point_of(trial.number) == point]
+            if len(trials) < self.course.repeats:
+                return False
+            ended = mean_of(point, trials)
+        values = ended.values if ended.state in ("finished", "stopped") else ()
+        return reaches(self.config, ended.value, values)
 
     # ---- what is due
 
@@ -178,7 +191,7 @@ class SweepPlan:
             return None
         again = {number for group in stale for number in group}
         running = {number: params for number, params in self.trials.items() if number not in again}
-        ended, pending = by_point(self._history, running, self.issued, self.course.repeats)
+        ended, pending = by_point(self._history, running, self.issued, self.config)
         ended, pending = imputed(self.config.metric, ended, pending, live or {})
         given, count = self._next_points(due)
         return Question(
@@ -213,7 +226,7 @@ class SweepPlan:
         if not self.gives:
             return ""
         if self.reached:
-            return "a trial has reached metric.target"
+            return "the target is reached"
         return "time_cap is over" if cap is not None and self.began is not None and now >= self.began + cap else ""
 
     @property
@@ -243,14 +256,15 @@ class SweepPlan:
 
     @property
     def goal(self) -> str:
-        """minimize or maximize."""
-        return self.config.metric.goal if self.config.metric else "minimize"
+        """Where the metric should go that trials are judged by: minimize or maximize."""
+        return self.config.judged.goal if self.config.judged else "minimize"
 
     @property
     def is_watched(self) -> bool:
-        """Whether what its trials log can end one of them, or the sweep."""
+        """Whether what its trials log while they run can end one of them, or the sweep."""
         metric, rule = self.config.metric, self.config.early_terminate
-        return metric is not None and (metric.target is not None or (rule is not None and rule.type != "none"))
+        by_rule = rule is not None and rule.type != "none"
+        return by_rule or (metric is not None and metric.target is not None and self.course.repeats == 1)
 
     @property
     def promotes(self) -> bool:

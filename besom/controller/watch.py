@@ -15,13 +15,12 @@ from sqlalchemy import Connection, select
 
 from besom.controller.results import reaches
 from besom.controller.sweep_plan import SweepPlan
-from besom.messages import run_id_of
+from besom.messages import home_of, run_id_of
 from besom.strategies.stopping import Curve, Verdict
-from besom.tracking import schema
-from besom.tracking.memory import home_of
-from besom.tracking.outcomes import TrialClosed
-from besom.tracking.rows import pieces_of
-from besom.tracking.score import Score, Target, metrics_of, scores, vectors
+from besom.tracking.recording.outcomes import TrialClosed
+from besom.tracking.store import schema
+from besom.tracking.store.rows import pieces_of
+from besom.tracking.store.score import Score, Target, metrics_of, scores, vectors
 
 __all__ = ["Watches", "pause_after", "read_scores", "read_vectors"]
 
@@ -151,7 +150,9 @@ class _Watch:
         found = read_scores(conn, self.plan, self.touched)
         self.touched.clear()
         self._has_closed = False
-        self.plan.reached = self.plan.reached or any(reaches(self.plan.config, score.value) for score in found.values())
+        if self.plan.course.repeats == 1:
+            reached = any(reaches(self.plan.config, score.value) for score in found.values())
+            self.plan.reached = self.plan.reached or reached
         if self._rule is not None:
             for number, score in found.items():
                 self._standings.setdefault(number, _Standing()).values = self._lower_is_better(score.curve)
@@ -181,8 +182,8 @@ def pause_after(look: float) -> float:
 
 
 def read_scores(conn: Connection, plan: SweepPlan, numbers: Iterable[int]) -> dict[int, Score]:
-    """What these trials have logged of the sweep's metric so far."""
-    target = Target.of({"metric": plan.spec.metric and plan.spec.metric.model_dump(), "config": plan.spec.config})
+    """What these trials have logged so far of the metric that the sweep is judged by."""
+    target = Target.judged({"metric": plan.spec.metric and plan.spec.metric.model_dump(), "config": plan.spec.config})
     if target is None:
         return {}
     found: dict[int, Score] = {}

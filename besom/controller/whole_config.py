@@ -84,8 +84,27 @@ def _check_metrics(parts: Mapping[str, Any], problems: Problems) -> None:
             if name in named[:index]:
                 problems.add(("metrics", index, "name"), f"{shown(name)} stands here twice; remove one of the two")
     rule = parts.get("early_terminate")
-    if isinstance(rule, dict) and rule.get("type") != "none" and "metric" not in parts:
+    if isinstance(rule, dict) and rule.get("type") != "none":
+        _check_judged(parts, rule, problems)
+
+
+def _check_judged(parts: Mapping[str, Any], rule: Mapping[str, Any], problems: Problems) -> None:
+    """Whether it is clear which metric a stopping rule judges by."""
+    if "metric" not in parts and "metrics" not in parts:
         problems.add(("metric",), "missing, and early_terminate judges by it; write {name: loss, goal: minimize}")
+        return
+    several = parts.get("metrics")
+    written = several if isinstance(several, list) else [parts.get("metric")]
+    names = [one["name"] for one in written if isinstance(one, dict) and isinstance(one.get("name"), str)]
+    named, path = rule.get("metric"), ("early_terminate", "metric")
+    if not names:
+        return  # told by the check of the key
+    if named is None and "metrics" in parts:
+        problems.add(
+            path, f"missing, and trials are judged by one metric; write metric: with one of {', '.join(names)}"
+        )
+    elif named is not None and named not in names:
+        problems.add(path, f"{shown(named)} is no metric of this sweep; write {' or '.join(names)}")
 
 
 def _check_expressions(constraints: Any, names: Names, problems: Problems) -> None:

@@ -14,9 +14,10 @@ import numpy as np
 
 from besom.strategies.cube import Array, Cube, Flags, Positions
 from besom.strategies.early_ends import final_values
-from besom.strategies.strategy import EndedTrial, RunningTrial
+from besom.strategies.repeats import Repeats
+from besom.strategies.strategy import EndedTrial, RunningTrial, as_float
 
-__all__ = ["History", "Observations", "as_float"]
+__all__ = ["History", "Observations"]
 
 
 class _Told(NamedTuple):
@@ -26,6 +27,9 @@ class _Told(NamedTuple):
     value: float
     curve: tuple[float, ...]
     stopped: bool
+    spread: float
+    """Standard error; nan when nothing tells it."""
+    trials: int
 
 
 class History(NamedTuple):
@@ -35,6 +39,8 @@ class History(NamedTuple):
     values: Array
     settled: int
     """How many of them have lower numbers than any trial that still runs, so no later result comes between them."""
+    repeats: Repeats | None = None
+    """What is known of the noise in the values; None where no point was tried more than once."""
 
     @property
     def failed(self) -> Flags:
@@ -52,7 +58,8 @@ class History(NamedTuple):
     def at(self, positions: Positions) -> History:
         """Some of the trials, given in order."""
         settled = int(np.searchsorted(positions, self.settled))
-        return History(self.rows[positions], self.values[positions], settled)
+        repeats = self.repeats and self.repeats.at(positions)
+        return History(self.rows[positions], self.values[positions], settled, repeats)
 
     def essence(self, limit: int) -> History:
         """At most `limit` trials that tell the most: the best half, the latest quarter, the rest evenly."""
@@ -110,7 +117,7 @@ class Observations:
         values = np.array([one.value for one in ended])
         if any(one.stopped for one in ended):
             values = final_values(values, [one.curve for one in ended], np.array([one.stopped for one in ended]))
-        return History(rows, values, bisect_left(numbers, self._oldest))
+        return History(rows, values, bisect_left(numbers, self._oldest), _repeats(ended))
 
     def pending_rows(self) -> Array:
         """Rows of the pending trials, by number."""
@@ -119,12 +126,10 @@ class Observations:
     def _told(self, row: Array, trial: EndedTrial) -> _Told:
         value = as_float(trial.value) if trial.state in ("finished", "stopped") else math.nan
         curve = tuple(self._sign * as_float(one) for one in trial.curve)
-        return _Told(row, self._sign * value if math.isfinite(value) else math.inf, curve, trial.state == "stopped")
+        signed, spread = self._sign * value if math.isfinite(value) else math.inf, as_float(trial.spread)
+        return _Told(row, signed, curve, trial.state == "stopped", spread, trial.trials)
 
 
-def as_float(value: float | None) -> float:
-    """The value as a float: nan when there is none, inf for an integer beyond all floats."""
-    try:
-        return math.nan if value is None else float(value)
-    except OverflowError:
-        return math.inf
+def _repeats(ended: Sequence[_Told]) -> Repeats | None:
+    spreads, trials = np.array([one.spread for one in ended]), np.array([one.trials for one in ended])
+    return None if np.isnan(spreads).all() else Repeats(spreads, trials)

@@ -19,7 +19,7 @@ from besom.broker.turns import Turn, Turns
 from besom.errors import ConfigError, TrialInterrupted, TrialStopped, UsageError
 from besom.messages import SweepSpec, TrialEnded, read_events
 from besom.settings import read_settings
-from besom.tracking.trial import current_trial
+from besom.tracking.run.trial import current_trial
 
 # ---- durations
 

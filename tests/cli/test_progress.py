@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from besom.cli.progress import Progress, show_best
-from besom.tracking.api import Api
-from besom.tracking.store import Store
+from besom.tracking.reading.api import Api
+from besom.tracking.store.store import Store
 
 from .conftest import spec_of
 

@@ -18,8 +18,8 @@ from besom.broker.lead import Lead, read_leader
 from besom.broker.ledger import Ending, Ledger
 from besom.controller.loop import Controller
 from besom.settings import Settings, read_settings
-from besom.tracking.api import Api
-from besom.tracking.store import Store
+from besom.tracking.reading.api import Api
+from besom.tracking.store.store import Store
 from tests.redis_server import RedisServer
 from tests.tracking.stories import finished, started
 from tests.waiting import until

@@ -8,7 +8,7 @@ import pytest
 
 from besom.errors import StoreMismatch
 from besom.strategies import EndedTrial
-from besom.tracking.store import Store
+from besom.tracking.store.store import Store
 from tests.controller.world import GRID, World
 
 

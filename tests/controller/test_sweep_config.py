@@ -46,6 +46,7 @@ def named(distribution: Any, **keys: Any) -> dict[str, Any]:
 
 
 # Each: the config, then what its message must hold: the key, the value, the remedy.
+MEDIAN = {"type": "median"}
 MALFORMED: list[tuple[Any, str, str, str]] = [
     ([1], "config", "[1]", "write keys such as method: random"),
     (None, "config", "None", "write keys such as method: random"),
@@ -109,7 +110,28 @@ MALFORMED: list[tuple[Any, str, str, str]] = [
     (config(metrics={"name": "a"}), "metrics", '{"name": "a"}', "a list of at least two"),
     (config(metrics=[{"name": "a"}, {"nam": "b"}]), "metrics[1].name", "missing", "such as name: loss"),
     (config(metrics=[{"name": "a"}, {"name": "a"}]), "metrics[1].name", "'a'", "stands here twice; remove one"),
-    (config(metrics=[{"name": "a"}, {"name": "b", "target": 1}]), "metrics[1].target", "1", "unknown key"),
+    (config(metrics=[{"name": "a"}, {"name": "b", "target": "x"}]), "metrics[1].target", "'x'", "write a number"),
+    (config(metrics=[{"name": "a"}, {"name": "b", "use": "best"}]), "metrics[1].use", "'best'", "in run.summary"),
+    (config(metrics=[{"name": "a"}, {"name": "b", "impute": "best"}]), "metrics[1].impute", "'best'", "has failed"),
+    (config(metric={"name": "a", "threshold": 1}), "metric.threshold", "1", "is for several metrics"),
+    (
+        config(metrics=[{"name": "a"}, {"name": "b"}], early_terminate=MEDIAN),
+        "early_terminate.metric",
+        "missing",
+        "one of a, b",
+    ),
+    (
+        config(metrics=[{"name": "a"}, {"name": "b"}], early_terminate={**MEDIAN, "metric": "c"}),
+        "early_terminate.metric",
+        "'c'",
+        "write a or b",
+    ),
+    (
+        config(metric={"name": "a"}, early_terminate={**MEDIAN, "metric": "c"}),
+        "early_terminate.metric",
+        "'c'",
+        "write a",
+    ),
     (config(metric={"name": "a"}, metrics=[{"name": "a"}, {"name": "b"}]), "metrics", "metric", "one of the two"),
     (stop("hyperband"), "early_terminate", "'hyperband'", "write {type: hyperband, min_iter: 3}"),
     (stop({"min_iter": 3}), "early_terminate.type", "missing", "one of hyperband, asha, median, none"),

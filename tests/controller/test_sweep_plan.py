@@ -11,7 +11,7 @@ from besom.controller.sweep_plan import SweepPlan, answer
 from besom.errors import ConfigError
 from besom.messages import SweepSpec
 from besom.strategies import EndedTrial
-from besom.tracking.outcomes import TrialClosed
+from besom.tracking.recording.outcomes import TrialClosed
 
 
 def plan_of(method: str = "random", state: str = "running", **keys: Any) -> SweepPlan:

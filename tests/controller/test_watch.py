@@ -170,3 +170,14 @@ def test_time_cap_counts_on_after_a_restart(world: World) -> None:
     second._next.clear()
     second.step(block_ms=0)
     assert world.state(sweep) == "stopping"
+
+
+def test_a_rule_judges_by_the_metric_that_it_names(world: World) -> None:
+    """Of several metrics one decides, in the direction of its goal."""
+    metrics = [{"name": "loss", "goal": "maximize"}, {"name": "seconds"}]
+    rule = {**HYPERBAND, "metric": "loss"}
+    controller, sweep = world.controller(), world.sweep("random", metric=None, metrics=metrics, early_terminate=rule)
+    claims = begun(world, controller, sweep)
+    log_all(world, claims, [[9, 1], [1, 2], [5, 3]])
+    controller.step(block_ms=0)
+    assert verdicts(world, claims) == ["stop", "ok", "ok"]

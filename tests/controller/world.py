@@ -20,8 +20,8 @@ from besom.controller.loop import Controller
 from besom.controller.sweep_config import parse
 from besom.messages import Batch, BatchBody, Claim, SweepSpec
 from besom.settings import read_settings
-from besom.tracking import reader
-from besom.tracking.store import Store
+from besom.tracking.store import reader
+from besom.tracking.store.store import Store
 from tests.tracking.stories import column
 
 __all__ = ["Crash", "Effects", "World", "grid_of"]

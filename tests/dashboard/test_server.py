@@ -31,12 +31,12 @@ from besom.messages import (
     TrialClaimed,
     TrialEnded,
 )
-from besom.tracking.api import Api
 from besom.tracking.blobs.folder import Folder
 from besom.tracking.http import HttpClient
-from besom.tracking.recorder import Recorder
-from besom.tracking.source import QUERIES, HttpSource, LocalSource
-from besom.tracking.store import Store
+from besom.tracking.reading.api import Api
+from besom.tracking.reading.source import QUERIES, HttpSource, LocalSource
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.store import Store
 
 SPEC = SweepSpec(
     id="s1", entity="me", project="p", name="n", created=1.0, config={"method": "grid"}, metric=Metric(name="loss")

@@ -8,9 +8,9 @@ from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
 from besom.messages import Batch, Claim, Event, read_events
-from besom.tracking.history import read_rows
-from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.history import read_rows
+from besom.tracking.store.store import Store
 
 __all__ = ["Desk", "FlakyJournal", "batches", "decoded", "events", "record"]
 
