@@ -378,6 +378,7 @@ class Controller:
                 owed.finished.append(sweep)
             if plan.over or (not plan.active and not plan.trials):
                 del self.plans[sweep]
+        self.planner.keep(self.plans.keys())
 
     def _carry_out(self, conn: Any, sweep: str, verdict: Verdict, owed: Owed) -> None:
         """What a stopping rule has decided is kept, and told to agents after the commit."""
