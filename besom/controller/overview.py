@@ -76,12 +76,19 @@ def look_over(config: SweepConfig) -> Overview:
 def _range(parameter: Parameter) -> str:
     keys = parameter.model_dump(exclude={"distribution", "when"})
     if "min" in keys:
-        return f"{keys['min']:g} to {keys['max']:g}" + (f", step {keys['q']:g}" if "q" in keys else "")
+        step = f", step {_number(keys['q'])}" if "q" in keys else ""
+        return f"{_number(keys['min'])} to {_number(keys['max'])}{step}"
     if "values" in keys:
         values, odds = keys["values"], keys.get("probabilities")
         pairs = [f"{shown(one)} ({odds[i]:g})" if odds else shown(one) for i, one in enumerate(values[:6])]
         return ", ".join(pairs) + (", ..." if len(values) > len(pairs) else "")
     return ", ".join(f"{key} {shown(value)}" if key != "value" else shown(value) for key, value in keys.items())
+
+
+def _number(number: float) -> str:
+    """As short as it can be written without being another one."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def _examples(parameter: Parameter) -> str:

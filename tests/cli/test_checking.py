@@ -83,6 +83,10 @@ def test_check_prints_json(besom: Besom, file: Path) -> None:
             "method: random\nrun_cap: 4\nparameters: {x: {values: [a, b], probabilities: [0.9, 0.1]}, y: {value: 3}}",
             ["'a' (0.9), 'b' (0.1)", "trials  4", "constant"],
         ),
+        (
+            "method: random\nparameters: {x: {min: 0, max: 16777217}, y: {min: 1e-6, max: 1234567.5}}",
+            ["0 to 16777217", "1e-06 to 1234567.5"],
+        ),
     ],
 )
 def test_check_of_other_methods(besom: Besom, file: Path, text: str, facts: list[str]) -> None:
