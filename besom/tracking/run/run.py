@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from besom.broker.connection import Connection
+from besom.disk import private_folder
 from besom.errors import (
     BesomError,
     FinishedRun,
@@ -84,9 +85,9 @@ class Run(Identified):
 
     # With slots an attribute that there is not is an error when it is set (`run.nmae = ...`), and a log is no slower.
     __slots__ = (
-        "__weakref__", "_alerts", "_blobs", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_saver",
-        "_warned", "_watch", "_writer", "config", "dir", "observers", "settings", "start_time", "starting_step", "step",
-        "summary",
+        "__weakref__", "_alerts", "_blobs", "_directory", "_lock", "_metrics", "_names", "_on_finish", "_patience",
+        "_row", "_saver", "_warned", "_watch", "_writer", "config", "observers", "settings", "start_time",
+        "starting_step", "step", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -107,7 +108,7 @@ class Run(Identified):
         self.identity = identity
         self.config = config
         self.trial = trial
-        self.dir = str(directory)
+        self._directory = directory
         self.start_time = time.time()
         self.summary = Summary(self._summary_set, earlier.summary if earlier else None)
         self._writer = writer
@@ -131,6 +132,15 @@ class Run(Identified):
 
     def __repr__(self) -> str:
         return f"<besom run {self.project}/{self.id} ({self.state})>"
+
+    @property
+    def dir(self) -> str:
+        """The run's own folder, the same for every attempt of a trial; made when it is asked for.
+
+        Raises:
+            Unreachable: it cannot be made.
+        """
+        return str(private_folder(self._directory))
 
     # ---- logging
 
