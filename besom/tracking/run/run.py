@@ -29,7 +29,9 @@ from besom.errors import (
 )
 from besom.messages import Event
 from besom.settings import read_settings
-from besom.tracking.artifacts.artifact import Artifact, log_artifact, use_artifact
+from besom.tracking.artifacts.artifact import Artifact
+from besom.tracking.artifacts.found import use_artifact
+from besom.tracking.artifacts.logged import log_artifact
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.outbox import Outbox
 from besom.tracking.blobs.ways import blobs_of
@@ -261,7 +263,7 @@ class Run(Identified):
             UsageError: it is of another type.
             Unreachable: there is neither a store here nor a controller that serves one.
         """
-        return use_artifact(self, artifact_or_name, type)
+        return use_artifact(self.entity, self.project, artifact_or_name, type)
 
     def save(
         self,
@@ -344,7 +346,7 @@ class Run(Identified):
             NotFound: there is none; see `use_artifact`.
             UsageError: it is no model.
         """
-        artifact = use_artifact(self, name, "model")
+        artifact = self.use_artifact(name, "model")
         return artifact.file() if artifact.file_count == 1 else artifact.download()
 
     # ---- telling
