@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from besom.controller.course import Course, Past
-from besom.controller.results import by_point, imputed, mean_of, reaches
+from besom.controller.results import Results, reaches
 from besom.controller.sweep_config import SweepConfig, parse
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec
 from besom.strategies import EndedTrial, Params, RunningTrial, Strategy
@@ -34,7 +34,11 @@ class Question:
     sweep: str
     course: Course
     ended: Sequence[EndedTrial]
+    """All that have; the same list as in an earlier question when it has only grown since."""
+    guessed: Sequence[EndedTrial]
+    """Trials that still run, with values for now."""
     running: Sequence[RunningTrial]
+    """All others that do."""
     issued: int
     """Trials, when it was asked."""
     replan: tuple[tuple[int, ...], ...]
@@ -45,6 +49,17 @@ class Question:
     """Points that the strategy is asked for beyond those of `replan`."""
     due: int
     """Trials to be issued."""
+
+    @property
+    def pending(self) -> list[RunningTrial]:
+        """What has not ended when the strategy's own points begin."""
+        first = self.course.point_of(self.issued) + 1
+        return [*self.running, *(RunningTrial(first + index, params) for index, params in enumerate(self.given))]
+
+    @property
+    def wanted(self) -> int:
+        """Points that the strategy is asked for."""
+        return len(self.replan) + self.count
 
 
 @dataclass
@@ -69,13 +84,15 @@ class SweepPlan:
     """When its first trial was claimed, seconds since the epoch."""
     reached: bool = False
     """Whether the targets of its metrics were reached."""
+    holds_back: bool = False
+    """Whether a stopping rule would promote trials, were the sweep one that gives."""
 
     def __post_init__(self) -> None:
         self.adaptive = self.config.method == "bayes"
         self.learns = self.adaptive or (self.config.repeats > 1 and self.config.has_target)
         """Whether it keeps what its trials gave."""
         self.course = Course.of(self.spec, self.config, self.past)
-        self._history: list[EndedTrial] = []
+        self._results = Results(self.config)
         self._news = 0  # ended since the last answer
         self._ended_in: dict[int, int] = {}  # span of _READY_SECONDS to trials that ended in it; the last two
         self._last: Params = {}  # of the trial issued last
@@ -122,7 +139,7 @@ class SweepPlan:
 
     def reopened(self, number: int, params: Params) -> None:
         """It was over, and waits to run again."""
-        self._history = [ended for ended in self._history if ended.number != number]
+        self._results.remove(number)
         self.trials[number] = params
         self.waiting.add(number)
 
@@ -148,17 +165,16 @@ class SweepPlan:
     def learn(self, ended: EndedTrial) -> None:
         """Its result is kept: for a strategy which learns, and where the mean of a point may reach a target."""
         if self.learns:
-            self._history.append(ended)
+            self._results.add(ended)
             self._news += 1
 
     def _reaches(self, ended: EndedTrial) -> bool:
         """Whether it reaches the targets; with repeats, whether its point does, now that all of that is over."""
         if self.course.repeats > 1 and self.learns:
-            point = self.course.point_of(ended.number)
-            trials = [trial for trial in self._history if self.course.point_of(trial.number) == point]
-            if len(trials) < self.course.repeats:
+            result = self._results.result(self.course.point_of(ended.number))
+            if result is None:
                 return False
-            ended = mean_of(point, trials)
+            ended = result
         values = ended.values if ended.state in ("finished", "stopped") else ()
         return reaches(self.config, ended.value, values)
 
@@ -189,12 +205,10 @@ class SweepPlan:
             return None
         again = {number for group in stale for number in group}
         running = {number: params for number, params in self.trials.items() if number not in again}
-        ended, pending = by_point(self._history, running, self.issued, self.config)
-        ended, pending = imputed(self.config.metric, ended, pending, live or {})
+        guessed, pending = self._results.guessed(self._results.pending(running), live or {})
         given, count = self._next_points(due)
-        return Question(
-            self.spec.id, self.course, tuple(ended), tuple(pending), self.issued, stale, tuple(given), count, due
-        )
+        ended, spec, issued = self._results.over(), self.spec, self.issued
+        return Question(spec.id, self.course, ended, guessed, pending, issued, stale, tuple(given), count, due)
 
     def answered(self) -> None:
         """An answer was used: what is known now is planned for."""
@@ -265,6 +279,16 @@ class SweepPlan:
         return by_rule or (metric is not None and metric.target is not None and self.course.repeats == 1)
 
     @property
+    def promotes(self) -> bool:
+        """Whether trials that its stopping rule has ended may go on later."""
+        rule = self.config.early_terminate
+        return self.is_watched and rule is not None and rule.promotes
+
+    def may_promote(self, now: float) -> bool:
+        """Whether they may now."""
+        return self.gives and not self.stop_reason(now)
+
+    @property
     def gives(self) -> bool:
         """Whether its trials may be claimed."""
         return self.state in ("pending", "running")
@@ -276,19 +300,20 @@ class SweepPlan:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen in it."""
-        if not self.active or self.trials:
+        """Whether nothing more will happen in it, unless trials are promoted now."""
+        if not self.active or self.trials or (self.state == "paused" and self.holds_back):
             return False
+        return self.state == "stopping" or self.is_all_issued
+
+    @property
+    def is_all_issued(self) -> bool:
+        """Whether no other trial will be issued, as its config stands."""
         cap = self.config.run_cap
-        if self.state == "stopping" or (cap is not None and self.issued >= cap):
-            return True
-        return self.exhausted and not self._owed_repeats
+        return (cap is not None and self.issued >= cap) or (self.exhausted and not self._owed_repeats)
 
 
 def answer(question: Question) -> list[Params]:
-    """Ask a fresh strategy; runs in the process beside the loop."""
-    course = question.course
-    strategy, first = course.strategy(), course.point_of(question.issued) + 1
-    given = [RunningTrial(first + index, params) for index, params in enumerate(question.given)]
-    strategy.update(list(question.ended), [*question.running, *given])
-    return strategy.suggest(len(question.replan) + question.count)
+    """What a fresh strategy answers, told everything at once."""
+    strategy = question.course.strategy()
+    strategy.update([*question.ended, *question.guessed], question.pending)
+    return strategy.suggest(question.wanted)

@@ -93,11 +93,15 @@ class Observations:
             if row is None:
                 continue
             self._ended_keys.add(self._cube.space.key(trial.params))
-            if trial.state != "cancelled":
+            if trial.state == "cancelled":
+                self._ended.pop(trial.number, None)
+            else:
                 self._ended[trial.number] = self._told(row, trial)
 
     def set_pending(self, running: Sequence[RunningTrial]) -> None:
-        """Replace what is known of trials that have not ended."""
+        """Replace what is known of trials that have not ended; one that had ended runs again."""
+        for trial in running:
+            self._ended.pop(trial.number, None)
         self._oldest = min((trial.number for trial in running), default=math.inf)
         ordered = [trial.params for trial in sorted(running, key=lambda trial: trial.number)]
         rows = self._cube.rows(ordered)

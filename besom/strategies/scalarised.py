@@ -73,6 +73,8 @@ class Scalarised(Counting):
         """Learn values of what ended, and points of what is pending."""
         super().update(ended, running)
         self._known.update((trial.number, trial) for trial in ended)
+        for trial in running:
+            self._known.pop(trial.number, None)
         self._running = tuple(running)
 
     def suggest(self, count: int) -> list[Params]:

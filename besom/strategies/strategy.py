@@ -51,7 +51,10 @@ class Strategy(Protocol):
     """Where to look next. The same seed and history give the same answer, however the history was cut into calls."""
 
     def update(self, ended: Sequence[EndedTrial], running: Sequence[RunningTrial]) -> None:
-        """Learn what ended since the last call, in any order, and all that is issued and has not ended."""
+        """Learn what ended since the last call, in any order, and all that is issued and has not ended.
+
+        Of two results of one trial the later counts, and none of a trial that is among `running` now.
+        """
         ...
 
     def suggest(self, count: int) -> list[Params]:

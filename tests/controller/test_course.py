@@ -199,7 +199,7 @@ def test_running_trials_count_as_the_metric_says() -> None:
     of.issue(2, {"x": 2}, claimed=True, waiting=False)
     asked = of.question(1, {1: (5.0, 4.0)})
     assert asked is not None
-    assert list(asked.ended) == [EndedTrial(1, {"x": 1}, "finished", 4.0, (5.0, 4.0))]
+    assert (list(asked.ended), asked.guessed) == ([], [EndedTrial(1, {"x": 1}, "finished", 4.0, (5.0, 4.0))])
     assert [trial.number for trial in asked.running] == [2]
 
 

@@ -394,6 +394,9 @@ class Oracle:
 
     forget = close = warm_up
 
+    def keep(self, sweeps: object) -> None:
+        pass
+
 
 @pytest.fixture
 def bayes(world: World) -> tuple[Any, Oracle, str]:

@@ -10,7 +10,7 @@ import pytest
 from besom.controller.course import Course, Past
 from besom.controller.create import create_sweep
 from besom.controller.loop import Controller
-from besom.controller.results import by_point
+from besom.controller.results import Results
 from besom.controller.sweep_config import parse
 from besom.controller.sweep_plan import Question, answer
 from besom.messages import Batch, BatchBody, Claim
@@ -50,6 +50,9 @@ class Prompt:
         pass
 
     forget = close = warm_up
+
+    def keep(self, sweeps: object) -> None:
+        pass
 
 
 def controller(world: World) -> Controller:
@@ -150,10 +153,12 @@ def test_repeats_are_averaged_by_metric() -> None:
         EndedTrial(3, {"x": 1}, "failed", values=(100.0, None)),
         *(EndedTrial(number, {"x": 2}, "failed", values=(1.0, 1.0)) for number in (4, 5, 6)),
     ]
-    over, running = by_point(trials, {}, 6, REPEATED)
-    assert running == []
+    results = Results(REPEATED)
+    for trial in trials:
+        results.add(trial)
+    assert results.pending({}) == []
     mean = EndedTrial(1, {"x": 1}, "finished", values=(2.0, 6.0), spreads=(1.0, 2.0), trials=2)
-    assert over == [mean, EndedTrial(2, {"x": 2}, "failed")]
+    assert results.over() == [mean, EndedTrial(2, {"x": 2}, "failed")]
 
 
 def test_goals_reach_the_search() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import IO
 
+from besom.disk import private_folder
 from besom.messages import Event
 from besom.settings import read_settings
 from besom.tracking.artifacts.artifact import Artifact
@@ -24,12 +25,20 @@ __all__ = ["WithFiles"]
 class WithFiles(Identified):
     """The part of a run that keeps files and brings them back."""
 
-    __slots__ = ("_blobs", "_saver", "dir")
+    __slots__ = ("_blobs", "_directory", "_saver")
 
-    dir: str
-    """The folder for its files."""
     _blobs: Blobs | None
     _saver: Saver | None
+    _directory: Path
+
+    @property
+    def dir(self) -> str:
+        """The run's own folder, the same for every attempt of a trial; made when it is asked for.
+
+        Raises:
+            Unreachable: it cannot be made.
+        """
+        return str(private_folder(self._directory))
 
     @property
     def blobs(self) -> Blobs:

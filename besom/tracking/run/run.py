@@ -70,8 +70,8 @@ class Run(WithFiles):
 
     # With slots an attribute that there is not is an error when it is set (`run.nmae = ...`), and a log is no slower.
     __slots__ = (
-        "__weakref__", "_alerts", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_watch", "_writer",
-        "config", "observers", "settings", "start_time", "starting_step", "step", "summary",
+        "__weakref__", "_alerts", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_watch",
+        "_writer", "config", "observers", "settings", "start_time", "starting_step", "step", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -92,7 +92,7 @@ class Run(WithFiles):
         self.identity = identity
         self.config = config
         self.trial = trial
-        self.dir = str(directory)
+        self._directory = directory
         self.start_time = time.time()
         self.summary = Summary(self._summary_set, earlier.summary if earlier else None)
         self._writer = writer
