@@ -42,6 +42,8 @@ class Overview:
     bands: list[int]
     """The first iterations at which a stopping rule judges."""
     more_bands: bool
+    promotes: bool
+    """Whether trials that it stopped may go on later."""
 
 
 def look_over(config: SweepConfig) -> Overview:
@@ -64,9 +66,11 @@ def look_over(config: SweepConfig) -> Overview:
         for leading, parameter in leaves(config.parameters)
     ]
     course = Course(config, config.seed or 0)
-    bands = config.early_terminate.bands() if config.early_terminate else ()
+    rule = config.early_terminate
+    bands = rule.bands() if rule else ()
     points, allowed = _count(course.space)
-    return Overview(rows, points, allowed, _first(course), list(bands[:_BANDS]), len(bands) > _BANDS)
+    promotes = rule is not None and rule.promotes
+    return Overview(rows, points, allowed, _first(course), list(bands[:_BANDS]), len(bands) > _BANDS, promotes)
 
 
 def _range(parameter: Parameter) -> str:

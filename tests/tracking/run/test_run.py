@@ -24,9 +24,9 @@ from besom.errors import (
 )
 from besom.messages import Claim, RunEdited
 from besom.tracking.media.video import Video
-from besom.tracking.run import run as run_module
+from besom.tracking.run import row as row_module
 from besom.tracking.run.config import RunConfig
-from besom.tracking.run.run import ERROR_LINES, Run, RunIdentity, last_lines
+from besom.tracking.run.run import Run, RunIdentity
 from besom.tracking.run.trial import Trial
 from besom.tracking.store.reader import summary
 from besom.tracking.values import KEY_LIMIT, KEYS_LIMIT
@@ -48,7 +48,7 @@ def ends() -> list[tuple[int, str, int]]:
 
 @pytest.fixture
 def make(fake: Connection, tmp_path: Path, ends: list[tuple[int, str, int]]) -> Make:
-    def make(trial: Trial | None = None, name: str = "w") -> Run:
+    def make(trial: Trial | None = None, name: str = "w", directory: Path = tmp_path) -> Run:
         claim = trial.claim if trial else None
         writer = Writer(Journal(fake), WriterName("r", claim.attempt if claim else 1, name, claim), tmp_path, 0)
 
@@ -57,7 +57,7 @@ def make(fake: Connection, tmp_path: Path, ends: list[tuple[int, str, int]]) -> 
 
         identity = RunIdentity("r", "my run", "p", "e", group="g", tags=("x",))
         return Run(
-            identity, RunConfig({}), writer, trial=trial, directory=tmp_path, on_finish=ended, patience=0
+            identity, RunConfig({}), writer, trial=trial, directory=directory, on_finish=ended, patience=0
         )  # fmt: skip
 
     return make
@@ -71,6 +71,13 @@ def run(make: Make) -> Run:
 @pytest.fixture
 def trial(tmp_path: Path) -> Trial:
     return Trial(spec(), CLAIM, tmp_path)
+
+
+def test_its_folder_is_there_when_it_is_asked_for(make: Make, tmp_path: Path) -> None:
+    """For a checkpoint, say; nobody else may look into it, and without being asked for it is not made."""
+    run = make(directory=tmp_path / "runs" / "r")
+    assert not (tmp_path / "runs").exists()
+    assert Path(run.dir).stat().st_mode & 0o777 == 0o700
 
 
 Call = tuple[dict[str, Any], dict[str, Any]]
@@ -202,7 +209,7 @@ def test_what_has_no_room(run: Run, desk: Desk, caplog: pytest.LogCaptureFixture
 
 def test_too_many_names(run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names beyond the limit are left out with one warning, known ones go on."""
-    monkeypatch.setattr(run_module, "KEYS_LIMIT", 2)
+    monkeypatch.setattr(row_module, "KEYS_LIMIT", 2)
     run.log({"a": 1, "b": 1, "c": 1})
     run.log({"d": 1, "a": 2})
     run.finish()
@@ -381,10 +388,3 @@ def test_identity(run: Run) -> None:
     assert (run.id, run.name, run.path, run.group, run.tags) == ("r", "my run", "e/p/r", "g", ("x",))
     assert (run.project, run.entity, run.job_type, run.notes, run.sweep_id, run.attempt) == ("p", "e", "", "", None, 1)
     assert repr(run) == "<besom run p/r (running)>"
-
-
-def test_last_lines() -> None:
-    """Of a long traceback the end is kept."""
-    text = "\n".join(map(str, range(100))) + "\n\n"
-    assert last_lines(text).splitlines() == [str(number) for number in range(100 - ERROR_LINES, 100)]
-    assert last_lines("one") == "one"
