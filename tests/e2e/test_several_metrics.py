@@ -48,7 +48,7 @@ def test_a_loop_that_tells_two_metrics(shared_house: House, monkeypatch: pytest.
     )
     with besom.open_sweep(sweep) as opened:
         for trial in opened:
-            with pytest.raises(UsageError, match="has no one metric; write names too"):
+            with pytest.raises(UsageError, match=r"has no one metric; write names too: {'far': 0.5, 'near': ...}"):
                 trial.report(0.5)
             luck = 0.05 if trial.number % 2 else -0.05
             trial.tell({"far": trial.params["x"] + luck, "near": 1 - trial.params["x"]})
