@@ -128,6 +128,8 @@ class SweepSpec(Message):
     """Seconds that one attempt may take."""
     weight: float = 1.0
     """Share of the agents that serve several sweeps."""
+    rungs: tuple[int, ...] = ()
+    """Iterations at which its stopping rule judges a trial; `log` waits there for the verdict."""
     signature: str = ""
     """HMAC of what would be executed, by whoever knows BESOM_SECRET."""
     edits: tuple[SweepEdit, ...] = ()

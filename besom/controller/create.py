@@ -80,6 +80,7 @@ def create_sweep(connection: Connection, config: SweepConfig, settings: Settings
         retries=config.retries,
         timeout=config.timeout,
         weight=config.weight,
+        rungs=tuple(dict.fromkeys(config.early_terminate.bands())) if config.early_terminate else (),
     )
     if settings.secret is not None:
         spec = spec.model_copy(update={"signature": signature_of(spec, settings.secret.get_secret_value())})

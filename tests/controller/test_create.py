@@ -78,11 +78,13 @@ def test_what_agents_and_readers_need_is_in_the_spec(fake: Connection) -> None:
     written = CONFIG | {
         "name": "first", "metric": {"name": "acc", "goal": "maximize"}, "program": "train.py",
         "command": ["${interpreter}", "${program}", "${args_json}"],
+        "early_terminate": {"type": "hyperband", "max_iter": 27, "s": 2},
     }  # fmt: skip
     spec = _spec(fake, sweep(written))
     assert spec.metric is not None
     assert (spec.name, spec.metric.name, spec.metric.goal) == ("first", "acc", "maximize")
     assert (spec.program, spec.command) == ("train.py", ("${interpreter}", "${program}", "${args_json}"))
+    assert spec.rungs == (3, 9)
     assert 0 <= spec.config["seed"] < 2**31
     assert spec.config["seed"] == _spec(fake, spec.id).config["seed"]
     assert _spec(fake, sweep(written | {"seed": 5})).config["seed"] == 5

@@ -41,6 +41,7 @@ from besom.tracking.run.config import RunConfig
 from besom.tracking.run.identity import Identified, Mode, RunIdentity
 from besom.tracking.run.restoring import restore
 from besom.tracking.run.resuming import Earlier
+from besom.tracking.run.rungs import Rungs
 from besom.tracking.run.saving import Policy, Saver, is_nothing, is_python, log_code
 from besom.tracking.run.settings import RunSettings
 from besom.tracking.run.summary import Summary
@@ -84,9 +85,9 @@ class Run(Identified):
 
     # With slots an attribute that there is not is an error when it is set (`run.nmae = ...`), and a log is no slower.
     __slots__ = (
-        "__weakref__", "_alerts", "_blobs", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_saver",
-        "_warned", "_watch", "_writer", "config", "dir", "observers", "settings", "start_time", "starting_step", "step",
-        "summary",
+        "__weakref__", "_alerts", "_blobs", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_rungs",
+        "_saver", "_warned", "_watch", "_writer", "config", "dir", "observers", "settings", "start_time",
+        "starting_step", "step", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -117,6 +118,7 @@ class Run(Identified):
         self._row: dict[str, Any] = {}
         self._names: dict[str, str] = {}  # as logged, and as kept
         self._warned: set[str] = set()
+        self._rungs = Rungs.of(trial.spec) if trial else None
         self._alerts = Alerts(identity.id)
         self._blobs: Blobs | None = None
         self._saver: Saver | None = None
@@ -174,6 +176,8 @@ class Run(Identified):
                 self._row = row
             if commit if commit is not None else step is None:
                 self._close_row(force=True)
+        if self._rungs is not None and self._rungs.reached:
+            self._await_verdict(self._rungs)
 
     def close_row(self) -> None:
         """Close the row that is open, if it holds anything: the next `log` opens a new step."""
@@ -585,12 +589,19 @@ class Run(Identified):
         defined = self._metrics.take(row) if self._metrics else None
         self.summary.logged(row)
         row["_timestamp"] = time.time()
+        if self._rungs is not None:
+            self._rungs.count(row)
         if self._writer.add(self.step, row):
             flusher().wake()
         if defined:
             self.summary.defined(defined)
             self._writer.set_summary(defined)
         self.step += 1
+
+    def _await_verdict(self, rungs: Rungs) -> None:
+        rungs.reached = False
+        self._writer.await_verdict()
+        self._raise_if_interrupted()
 
     def _summary_set(self, values: dict[str, Any]) -> None:
         if self.state != "running":
