@@ -34,7 +34,7 @@ from besom.messages import Batch, BatchBody, Claim
 from besom.settings import read_settings
 from besom.strategies import Params, make_strategy
 from besom.strategies.strategy import RunningTrial
-from besom.tracking.store import Store
+from besom.tracking.store.store import Store
 
 CONFIG: dict[str, Any] = {
     "method": "bayes",

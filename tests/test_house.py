@@ -17,11 +17,12 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "besom"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "failpoint", "settings", "messages", "disk", "launcher"}
+BASE = {"errors", "failpoint", "settings", "messages", "macros", "disk", "launcher"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "failpoint": set(),
     "launcher": set(),
+    "macros": set(),
     "settings": {"errors"},
     "messages": {"errors"},
     "disk": {"errors"},

@@ -39,7 +39,6 @@ def preview(config: SweepConfig, file: str, *, as_json: bool) -> None:
 def _facts(config: SweepConfig, found: Overview) -> dict[str, str]:
     metrics = [config.metric] if config.metric else list(config.metrics or ())
     rule = config.early_terminate
-    bands = ", ".join(map(str, found.bands)) + (", ..." if found.more_bands else "")
     uncounted = "infinitely many" if not found.allowed else "not counted"
     facts = {
         "method": config.method,
@@ -47,9 +46,15 @@ def _facts(config: SweepConfig, found: Overview) -> dict[str, str]:
         "points": str(uncounted if found.points is None else found.points),
         "allowed": found.allowed,
         "trials": _trials(config, found),
-        "stopping": f"{rule.type}, {f'judged at {bands}' if bands else 'judged at every value'}" if rule else "",
+        "stopping": _stopping(rule.type, found) if rule else "",
     }
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _stopping(rule: str, found: Overview) -> str:
+    bands = ", ".join(map(str, found.bands)) + (", ..." if found.more_bands else "")
+    judged = f"judged at {bands}" if bands else "judged at every value"
+    return f"{rule}, {judged}{', stopped ones are promoted' if found.promotes else ''}"
 
 
 def _trials(config: SweepConfig, found: Overview) -> str:

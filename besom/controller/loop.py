@@ -36,6 +36,7 @@ from besom.failpoint import failpoint
 from besom.messages import Batch, Event, Unreadable, read_events, run_id_of
 from besom.settings import Settings
 from besom.strategies import Params
+from besom.strategies.stopping import Verdict
 from besom.tracking.blobs.receiver import Receiver
 from besom.tracking.blobs.ways import RESERVE_BYTES, kept_at, published
 from besom.tracking.recording.outcomes import (
@@ -256,8 +257,10 @@ class Controller:
                 continue
             if isinstance(outcome, SweepChanged):
                 changed.add(outcome.sweep)
-            if isinstance(outcome, TrialReopened) and outcome.sweep not in self.plans:
-                self.plans.update(load_plans(conn, outcome.sweep))
+            if isinstance(outcome, TrialReopened):
+                self.watches.forget(outcome.sweep)
+                if outcome.sweep not in self.plans:
+                    self.plans.update(load_plans(conn, outcome.sweep))
             self._happened(outcome, owed)
         for sweep in sorted(changed):  # last, since the store already has all that happened beside the edit
             self.plans.pop(sweep, None)
@@ -304,6 +307,7 @@ class Controller:
             return
         if isinstance(outcome, TrialClosed):
             plan.closed(outcome)
+            self.watches.closed(outcome, self.plans)
         elif isinstance(outcome, TrialTaken):
             plan.taken(outcome.number, outcome.params)
             plan.began = plan.began or self._clock()
@@ -312,7 +316,8 @@ class Controller:
         elif isinstance(outcome, TrialReopened):
             plan.state = "running"
             plan.reopened(outcome.number, outcome.params)
-            owed.retry[outcome.sweep].append(Retry(outcome.number, outcome.attempt, 0, 0, outcome.params))
+            again = Retry(outcome.number, outcome.attempt, outcome.losses, outcome.failures, outcome.params)
+            (owed.promote if outcome.promoted else owed.retry)[outcome.sweep].append(again)
         elif isinstance(outcome, SweepMoved):
             plan.state = outcome.state
             if outcome.state in ("stopping", "cancelled"):
@@ -338,7 +343,8 @@ class Controller:
 
     def _plan(self, conn: Any, answers: list[tuple[Question, list[Params] | Exception]], owed: Owed) -> None:
         now = self._clock()
-        owed.stops.update(self.watches.look(conn, self.plans))
+        for sweep, verdict in self.watches.look(conn, self.plans, now).items():
+            self._carry_out(conn, sweep, verdict, owed)
         self._stop_early(conn, owed, now)
         for question, points in answers:
             plan = self.plans.get(question.sweep)
@@ -365,12 +371,22 @@ class Controller:
         for sweep, replanned in owed.replan.items():
             self.recorder.replan(conn, sweep, replanned)
         for sweep, plan in list(self.plans.items()):
+            if plan.over and plan.promotes:
+                self._carry_out(conn, sweep, self.watches.look_at(conn, plan, now), owed)
             if plan.over:
                 self.recorder.set_sweep_state(conn, sweep, "finished", now)
                 owed.finished.append(sweep)
             if plan.over or (not plan.active and not plan.trials):
                 del self.plans[sweep]
         self.planner.keep(self.plans.keys())
+
+    def _carry_out(self, conn: Any, sweep: str, verdict: Verdict, owed: Owed) -> None:
+        """What a stopping rule has decided is kept, and told to agents after the commit."""
+        self.recorder.judge(conn, sweep, verdict.stops, verdict.passes)
+        if verdict.stops:
+            owed.stops[sweep] = tuple(verdict.stops)
+        for outcome in self.recorder.promote(conn, sweep, verdict.promotions):
+            self._happened(outcome, owed)
 
     def _stop_early(self, conn: Any, owed: Owed, now: float) -> None:
         """Sweeps whose target is reached or whose time is over take no more trials; those that run may end."""

@@ -18,6 +18,7 @@ from besom.controller.watch import read_scores, read_vectors
 from besom.errors import BesomError, StoreMismatch
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec, run_id_of
 from besom.strategies import EndedTrial, Params
+from besom.tracking.recording.reopening import is_promoted
 from besom.tracking.store import schema
 from besom.tracking.store.store import Store, get_meta, set_meta
 
@@ -132,13 +133,15 @@ def rebuild_ledger(conn: Connection, ledger: Ledger, epoch: int, lease_ms: int) 
 def pay_again(store: Store, ledger: Ledger, epoch: int, plans: Mapping[str, SweepPlan]) -> None:
     """Do again what a controller before may have left undone between its commit and the end of its turn.
 
-    Queued trials are issued, trials that are over forgotten, sweeps that are over finished, removed ones dropped.
+    Queued trials are issued, trials that a rule ends told so, trials that are over forgotten, sweeps that are over
+    finished, removed ones dropped.
     """
     for sweep, plan in plans.items():
         if plan.state == "stopping":
             ledger.set_state(sweep, "stopping", epoch)
         alive = ledger.alive(sweep)
         _queue_again(store, ledger, epoch, sweep, alive)
+        _stop_again(store, ledger, epoch, sweep)
         ledger.forget(epoch, sweep, sorted(n for n in alive - plan.trials.keys() if n <= plan.issued))
     others = [(sweep, state) for sweep, state in ledger.states().items() if sweep not in plans]
     with store.read() as conn:
@@ -161,12 +164,22 @@ def _queue_again(store: Store, ledger: Ledger, epoch: int, sweep: str, alive: se
         waiting = list(conn.execute(query).mappings())
     new = [row for row in waiting if not row["attempt"] and row["number"] not in alive]
     ledger.issue(epoch, sweep, [(row["number"], json.loads(row["params"])) for row in new])
-    again = [
-        Retry(row["number"], row["attempt"], row["losses"], row["failures"], json.loads(row["params"]))
-        for row in waiting
-        if row["attempt"] and (row["number"] not in alive or not row["token"])
-    ]
-    ledger.retry(epoch, sweep, again)
+    again = [row for row in waiting if row["attempt"] and (row["number"] not in alive or not row["token"])]
+    ledger.retry(epoch, sweep, [_as_retry(row) for row in again if not is_promoted(row)])
+    ledger.retry(epoch, sweep, [_as_retry(row) for row in again if is_promoted(row)], in_front=True)
+
+
+def _stop_again(store: Store, ledger: Ledger, epoch: int, sweep: str) -> None:
+    """Trials that have not ended although their stopping rule has ended them."""
+    trials = schema.trials.c
+    query = select(trials.number).where(trials.sweep == sweep, trials.state.in_(_OPEN), trials.halted > trials.passed)
+    with store.read() as conn:
+        told = list(conn.scalars(query))
+    ledger.stop(epoch, sweep, told)
+
+
+def _as_retry(trial: Any) -> Retry:
+    return Retry(trial["number"], trial["attempt"], trial["losses"], trial["failures"], json.loads(trial["params"]))
 
 
 def _as_lua(trial: Any, lease_ms: int) -> tuple[Any, ...]:

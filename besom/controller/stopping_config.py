@@ -29,6 +29,11 @@ class EarlyTerminate(Section):
         None, min_length=1, description="the name of one of several metrics, by which trials are judged"
     )
 
+    @property
+    def promotes(self) -> bool:
+        """Whether a trial that it stopped may go on later."""
+        return False
+
     def rule(self) -> StoppingRule | None:
         """The rule as these numbers have it; None for no rule."""
         return self._rule()
@@ -90,7 +95,11 @@ class HyperbandConfig(EarlyTerminate):
 
 
 class AshaConfig(EarlyTerminate):
-    """At each rung a trial goes on if it is among the best 1/eta that were seen there so far."""
+    """At each rung a trial goes on if it is among the best 1/eta that were seen there so far.
+
+    One that is not is stopped. When later trials make it one of the best, it is promoted: it waits in front of all
+    others and goes on as its next attempt, from its checkpoint if it has kept one, or else from the beginning.
+    """
 
     example = "{type: asha, min_iter: 1, eta: 3, max_iter: 81}"
     type: Literal["asha"]
@@ -99,12 +108,20 @@ class AshaConfig(EarlyTerminate):
         None, ge=2, le=_MAX_ITER, description="a whole number above min_iter: how long a trial is; rungs are below it"
     )
     eta: float = Field(3.0, gt=1, le=1e9, description="a number above 1, such as 3")
+    promote: bool = Field(
+        True, description="true: a stopped trial goes on when it is one of the best after all; false: it never does"
+    )
 
     @model_validator(mode="after")
     def _has_rungs(self) -> AshaConfig:
         if self.max_iter is not None and self.max_iter <= self.min_iter:
             raise ValueError(f"max_iter {self.max_iter} is not above min_iter {self.min_iter}; write a longer max_iter")
         return self
+
+    @property
+    def promotes(self) -> bool:
+        """Whether a trial that it stopped may go on later."""
+        return self.promote
 
     def _bands(self) -> tuple[int, ...]:
         from besom.strategies.stopping import bands_up
@@ -114,7 +131,7 @@ class AshaConfig(EarlyTerminate):
     def _rule(self) -> StoppingRule:
         from besom.strategies.stopping import Asha
 
-        return Asha(tuple(dict.fromkeys(self.bands())), self.eta)
+        return Asha(tuple(dict.fromkeys(self.bands())), self.eta, self.promote)
 
 
 class MedianConfig(EarlyTerminate):

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Goal", "MetricConfig", "Objective", "SweepConfig", "load", "parse"]
 
-_IGNORED_KEYS = ("apiVersion", "controller", "image_uri", "job", "kind", "scheduler", "settings")
+IGNORED_KEYS = ("apiVersion", "controller", "image_uri", "job", "kind", "scheduler", "settings")
+"""Keys of W&B that are accepted without effect."""
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^/\\#?%:\x00-\x1f]+$")]
@@ -203,7 +204,6 @@ class SweepConfig(Section):
     )
     weight: float = Field(
         1.0,
-        strict=False,
         gt=0,
         le=1e6,
         allow_inf_nan=False,
@@ -335,7 +335,7 @@ def _sort_keys(written: dict[str, Any], problems: Problems) -> dict[str, Any]:
     """The keys we know, and a warning for each that is ignored. An optional key with null is one left out."""
     parts: dict[str, Any] = {}
     for key, value in list(written.items()):
-        if value is None and key not in ("method", "parameters") and key in (*OWN_KEYS, *_IGNORED_KEYS):
+        if value is None and key not in ("method", "parameters") and key in (*OWN_KEYS, *IGNORED_KEYS):
             del written[key]
         elif key in OWN_KEYS:
             parts[key] = value
@@ -345,7 +345,7 @@ def _sort_keys(written: dict[str, Any], problems: Problems) -> dict[str, Any]:
             problems.add(
                 (key, "engine"), f"{shown(value['engine'])} cannot be; remove scheduler, and write method: bayes"
             )
-        elif key in _IGNORED_KEYS:
+        elif key in IGNORED_KEYS:
             problems.warn((key,), f"{shown(value)} is ignored, nothing here needs it; {_nearest_known(key)}")
         else:
             problems.warn((key,), f"{shown(value)} is ignored, the key is unknown; {_nearest_known(key)}")

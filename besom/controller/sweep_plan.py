@@ -84,6 +84,8 @@ class SweepPlan:
     """When its first trial was claimed, seconds since the epoch."""
     reached: bool = False
     """Whether the targets of its metrics were reached."""
+    holds_back: bool = False
+    """Whether a stopping rule would promote trials, were the sweep one that gives."""
 
     def __post_init__(self) -> None:
         self.adaptive = self.config.method == "bayes"
@@ -277,6 +279,16 @@ class SweepPlan:
         return by_rule or (metric is not None and metric.target is not None and self.course.repeats == 1)
 
     @property
+    def promotes(self) -> bool:
+        """Whether trials that its stopping rule has ended may go on later."""
+        rule = self.config.early_terminate
+        return self.is_watched and rule is not None and rule.promotes
+
+    def may_promote(self, now: float) -> bool:
+        """Whether they may now."""
+        return self.gives and not self.stop_reason(now)
+
+    @property
     def gives(self) -> bool:
         """Whether its trials may be claimed."""
         return self.state in ("pending", "running")
@@ -288,13 +300,16 @@ class SweepPlan:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen in it."""
-        if not self.active or self.trials:
+        """Whether nothing more will happen in it, unless trials are promoted now."""
+        if not self.active or self.trials or (self.state == "paused" and self.holds_back):
             return False
+        return self.state == "stopping" or self.is_all_issued
+
+    @property
+    def is_all_issued(self) -> bool:
+        """Whether no other trial will be issued, as its config stands."""
         cap = self.config.run_cap
-        if self.state == "stopping" or (cap is not None and self.issued >= cap):
-            return True
-        return self.exhausted and not self._owed_repeats
+        return (cap is not None and self.issued >= cap) or (self.exhausted and not self._owed_repeats)
 
 
 def answer(question: Question) -> list[Params]:

@@ -20,7 +20,7 @@ from besom.controller import create
 from besom.controller.create import create_sweep, sweep
 from besom.controller.sweep_config import parse
 from besom.errors import ConfigError
-from besom.messages import SweepSpec
+from besom.messages import Judged, SweepSpec
 from besom.settings import read_settings
 
 CONFIG: dict[str, Any] = {"method": "random", "parameters": {"lr": {"min": 0.1, "max": 1.0}}}
@@ -84,7 +84,7 @@ def test_what_agents_and_readers_need_is_in_the_spec(fake: Connection) -> None:
     assert spec.metric is not None
     assert (spec.name, spec.metric.name, spec.metric.goal) == ("first", "acc", "maximize")
     assert (spec.program, spec.command) == ("train.py", ("${interpreter}", "${program}", "${args_json}"))
-    assert spec.rungs == (3, 9)
+    assert spec.judged == Judged(metric="acc", rungs=(3, 9))
     assert 0 <= spec.config["seed"] < 2**31
     assert spec.config["seed"] == _spec(fake, spec.id).config["seed"]
     assert _spec(fake, sweep(written | {"seed": 5})).config["seed"] == 5

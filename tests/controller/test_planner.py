@@ -16,7 +16,7 @@ from besom.controller.planner import Planner, _drop
 from besom.controller.sweep_plan import Question, SweepPlan, answer
 from besom.errors import ConfigError
 from besom.strategies import Params
-from besom.tracking.outcomes import TrialClosed
+from besom.tracking.recording.outcomes import TrialClosed
 from tests.controller.test_sweep_plan import plan_of
 from tests.e2e.processes import alive
 from tests.waiting import until

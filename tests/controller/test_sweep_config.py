@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import enum
 import json
 import math
 import subprocess
@@ -18,6 +19,11 @@ from hypothesis import strategies as st
 from besom import strategies
 from besom.controller import load, parse
 from besom.errors import ConfigError
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
 
 LR = {"lr": {"min": 0.1, "max": 1.0}}
 
@@ -67,6 +73,8 @@ MALFORMED: list[tuple[Any, str, str, str]] = [
     (config(timeout=0), "timeout", "0", "seconds above 0"),
     (config(timeout=True), "timeout", "true", "seconds above 0"),
     (config(weight=0), "weight", "0", "a number above 0"),
+    (config(weight="2"), "weight", "'2'", "a number above 0"),
+    (config(weight=True), "weight", "true", "a number above 0"),
     (config(weight="heavy"), "weight", "heavy", "a number above 0"),
     (config(run_cap="1"), "run_cap", "'1'", "a whole number above 0"),
     (config(run_cap=0), "run_cap", "0", "a whole number above 0"),
@@ -203,6 +211,7 @@ MALFORMED: list[tuple[Any, str, str, str]] = [
     (one({"value": 2**64}), "parameters.a.value", str(2**64), "above 64; write a smaller one or a text"),
     (one({"value": "\ud800"}), "parameters.a.value", r"'\ud800'", "not valid text"),
     (one({"value": b"x"}), "parameters.a.value", "b'x'", "write a number, text or list"),
+    (one({"value": Colour.RED}), "parameters.a.value", "(Colour)", "write its value, 'red'"),
     (one({"values": {1, 2}}), "parameters.a.values", "(set)", "write a number, text or list"),
     (one({"value": {1: 2}}), "parameters.a.value.'1'", "1", "write it in quotes"),
     (one({"value": 1}, "1st"), "parameters.'1st'", "'1st'", "write a letter or _"),

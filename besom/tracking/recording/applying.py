@@ -65,10 +65,10 @@ from besom.tracking.recording.outcomes import (
     SweepGone,
     SweepMoved,
     TrialBack,
-    TrialReopened,
     TrialTaken,
 )
 from besom.tracking.recording.removal import remove_runs, remove_sweep, runs_of_sweep
+from besom.tracking.recording.reopening import is_promoted, reopen
 from besom.tracking.store.alert_rows import record_alert
 from besom.tracking.store.artifact_rows import record_artifact
 from besom.tracking.store.rows import Row, save
@@ -261,13 +261,8 @@ class Applying:
         for trial in self._memory.ended_trials(self._conn, event.sweep, event.states):
             if trial["ended"] > self._at or (trial["reopened"] or 0.0) >= self._at:
                 continue
-            fresh: Row = {"state": "queued", "value": None, "error": "", "losses": 0, "failures": 0, "ended": None}
-            self._memory.trials.put({**trial, **fresh, "token": "", "reopened": self._at})
-            run = self._memory.runs.get(run_id_of(event.sweep, trial["number"]))
-            if run is not None:
-                self._memory.runs.put({**run, "state": "running", "error": "", "exit_code": None, "ended": None})
-            params = json.loads(trial["params"])
-            self.outcomes.append(TrialReopened(event.sweep, trial["number"], trial["attempt"], params))
+            fresh: Row = {"losses": 0, "failures": 0, "halted": 0}
+            self.outcomes.append(reopen(self._memory, {**trial, **fresh}, self._at))
             if row["state"] == "finished":
                 row = self._memory.sweeps.put({**row, "state": "running", "ended": None, "reopened": self._at})
 
@@ -286,6 +281,8 @@ class Applying:
         if event.attempt > trial["attempt"]:
             trial = {**trial, "attempt": event.attempt, "token": event.token}
         self._memory.trials.put(trial)
+        if event.state == "cancelled" and trial["state"] == "queued" and is_promoted(trial):
+            event = event.model_copy(update={"state": "stopped"})  # its turn did not come; it is what it was
         self._end(new_closing(event, self._at, self._now))
 
     def _end(self, closing: Row) -> None:

@@ -58,6 +58,8 @@ def new_trial(sweep: str, number: int, params: dict[str, Any], issued: float) ->
         "reopened": None,
         "started": None,
         "ended": None,
+        "passed": 0,
+        "halted": 0,
     }
 
 

@@ -70,13 +70,17 @@ class TrialBack:
 
 @dataclass(frozen=True, slots=True)
 class TrialReopened:
-    """A trial that was over is to run again (`besom retry`)."""
+    """A trial that was over is to run again."""
 
     sweep: str
     number: int
     attempt: int
     """How often it has been claimed so far."""
     params: dict[str, Any]
+    losses: int = 0
+    failures: int = 0
+    promoted: bool = False
+    """By its stopping rule; else by `besom retry`."""
 
 
 @dataclass(frozen=True, slots=True)

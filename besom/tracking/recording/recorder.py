@@ -8,17 +8,18 @@ After a failed commit call `forget`; everything in memory can be read back from 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
-from besom.messages import Event, SweepState, TrialsReopened
+from besom.messages import Event, SweepState, TrialsReopened, run_id_of
 from besom.tracking.recording.applying import Applying, Progress, move_sweep, reject
 from besom.tracking.recording.closing import close
 from besom.tracking.recording.memory import Memory, run_of
 from besom.tracking.recording.new_rows import new_trial
 from besom.tracking.recording.outcomes import Outcome
+from besom.tracking.recording.reopening import reopen
 from besom.tracking.store.rows import Row
 from besom.tracking.store.store import set_meta
 
@@ -136,6 +137,31 @@ class Recorder:
             if trial and trial["state"] == "queued" and not trial["attempt"]:
                 memory.trials.put({**trial, "params": json.dumps(params)})
         memory.trials.flush(conn)
+
+    def judge(self, conn: Connection, sweep: str, stops: Mapping[int, int], passes: Mapping[int, int]) -> None:
+        """Keep at which iteration a stopping rule ended trials, and up to which it let others go on."""
+        trials = self._memory.trials
+        trials.fetch(conn, ((sweep, number) for number in (*stops, *passes)))
+        for column, judged in (("halted", stops), ("passed", passes)):
+            for number, iteration in judged.items():
+                trial = trials.get((sweep, number))
+                if trial is not None:
+                    trials.put({**trial, column: iteration})
+        trials.flush(conn)
+
+    def promote(self, conn: Connection, sweep: str, promotions: Mapping[int, int]) -> list[Outcome]:
+        """Let trials that a stopping rule ended wait again; they may go on up to these iterations and further."""
+        memory, outcomes = self._memory, list[Outcome]()
+        memory.trials.fetch(conn, ((sweep, number) for number in promotions))
+        memory.runs.fetch(conn, (run_id_of(sweep, number) for number in promotions))
+        for number, iteration in promotions.items():
+            trial = memory.trials.get((sweep, number))
+            if trial is not None and trial["state"] == "stopped":
+                # Not the controller's clock: what Redis tells of the next attempt must be later.
+                outcomes.append(reopen(memory, {**trial, "passed": iteration}, trial["ended"]))
+        memory.trials.flush(conn)
+        memory.runs.flush(conn)
+        return outcomes
 
     def set_sweep_state(self, conn: Connection, sweep: str, state: SweepState, now: float) -> None:
         """Move a sweep; finished and cancelled are final."""

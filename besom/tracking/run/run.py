@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from besom.broker.connection import Connection
+from besom.disk import private_folder
 from besom.errors import (
     BesomError,
     FinishedRun,
@@ -85,8 +86,8 @@ class Run(Identified):
 
     # With slots an attribute that there is not is an error when it is set (`run.nmae = ...`), and a log is no slower.
     __slots__ = (
-        "__weakref__", "_alerts", "_blobs", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_rungs",
-        "_saver", "_warned", "_watch", "_writer", "config", "dir", "observers", "settings", "start_time",
+        "__weakref__", "_alerts", "_blobs", "_directory", "_lock", "_metrics", "_names", "_on_finish", "_patience",
+        "_row", "_rungs", "_saver", "_warned", "_watch", "_writer", "config", "observers", "settings", "start_time",
         "starting_step", "step", "summary",
     )  # fmt: skip
 
@@ -108,7 +109,7 @@ class Run(Identified):
         self.identity = identity
         self.config = config
         self.trial = trial
-        self.dir = str(directory)
+        self._directory = directory
         self.start_time = time.time()
         self.summary = Summary(self._summary_set, earlier.summary if earlier else None)
         self._writer = writer
@@ -118,7 +119,7 @@ class Run(Identified):
         self._row: dict[str, Any] = {}
         self._names: dict[str, str] = {}  # as logged, and as kept
         self._warned: set[str] = set()
-        self._rungs = Rungs.of(trial.spec) if trial else None
+        self._rungs = Rungs(trial.spec.judged) if trial and trial.spec.judged else None
         self._alerts = Alerts(identity.id)
         self._blobs: Blobs | None = None
         self._saver: Saver | None = None
@@ -133,6 +134,15 @@ class Run(Identified):
 
     def __repr__(self) -> str:
         return f"<besom run {self.project}/{self.id} ({self.state})>"
+
+    @property
+    def dir(self) -> str:
+        """The run's own folder, the same for every attempt of a trial; made when it is asked for.
+
+        Raises:
+            Unreachable: it cannot be made.
+        """
+        return str(private_folder(self._directory))
 
     # ---- logging
 

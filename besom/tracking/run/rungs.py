@@ -7,10 +7,10 @@ Knows nothing of verdicts; those come with the writer's answers.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from besom.messages import SweepSpec
+from besom.messages import Judged
 
 __all__ = ["Rungs"]
 
@@ -22,21 +22,15 @@ class Rungs:
     than the rule's: that costs a moment and changes nothing.
 
     Args:
-        metric: The sweep's.
-        rungs: Iterations at which a trial is judged.
+        judged: The metric, and at which of its values.
     """
 
-    def __init__(self, metric: str, rungs: Collection[int]) -> None:
+    def __init__(self, judged: Judged) -> None:
         self.reached = False
         """Whether it stands at a rung; whoever waits there takes it back."""
-        self._metric = metric
-        self._rungs = frozenset(rungs)
+        self._metric = judged.metric
+        self._rungs = frozenset(judged.rungs)
         self._count = 0
-
-    @classmethod
-    def of(cls, spec: SweepSpec) -> Rungs | None:
-        """Those of a sweep; None where no rule judges at certain iterations."""
-        return cls(spec.metric.name, spec.rungs) if spec.metric and spec.rungs else None
 
     def count(self, row: Mapping[str, Any]) -> None:
         """A row was logged."""

@@ -38,7 +38,7 @@ __all__ = [
     "writers",
 ]
 
-HEAD = "0007"
+HEAD = "0008"
 """Revision of these tables; revisions sort as text, so that a newer one is recognised."""
 VERSION_TABLE = "besom_version"
 """Where alembic keeps the revision; a name of our own, since a PostgreSQL database may be shared."""
@@ -52,6 +52,10 @@ def _text(name: str, *, key: bool = False, default: str | None = None) -> Column
 
 def _whole(name: str, *, key: bool = False, null: bool = False) -> Column[int]:
     return Column(name, BigInteger, primary_key=key, autoincrement=False, nullable=null)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
 
 
 def _real(name: str) -> Column[float]:
@@ -81,7 +85,7 @@ sweeps = Table(
     _real("created"),
     _real("ended"),
     _real("reopened"),  # when `besom retry` made it run again
-    Column("issued", BigInteger, nullable=False, server_default="0"),
+    _count("issued"),
     Index("sweeps_project", "project"),
 )
 
@@ -100,9 +104,11 @@ trials = Table(
     _whole("losses"),
     _whole("failures"),
     _real("issued"),
-    _real("reopened"),  # when `besom retry` last queued it again
+    _real("reopened"),  # when `besom retry` last queued it again, or when what was promoted had ended
     _real("started"),
     _real("ended"),
+    _count("passed"),  # the iteration up to which its stopping rule has let it go on
+    _count("halted"),  # the iteration at which the rule ended it; promoted since, unless above `passed`
     Index("trials_state", "sweep", "state"),
     Index("trials_value", "sweep", "value"),
 )

@@ -22,7 +22,7 @@ from besom.errors import (
     TrialStopped,
     UsageError,
 )
-from besom.messages import Claim, RunEdited
+from besom.messages import Claim, Judged, RunEdited
 from besom.tracking.media.video import Video
 from besom.tracking.run import run as run_module
 from besom.tracking.run.config import RunConfig
@@ -48,7 +48,7 @@ def ends() -> list[tuple[int, str, int]]:
 
 @pytest.fixture
 def make(fake: Connection, tmp_path: Path, ends: list[tuple[int, str, int]]) -> Make:
-    def make(trial: Trial | None = None, name: str = "w") -> Run:
+    def make(trial: Trial | None = None, name: str = "w", directory: Path = tmp_path) -> Run:
         claim = trial.claim if trial else None
         writer = Writer(Journal(fake), WriterName("r", claim.attempt if claim else 1, name, claim), tmp_path, 0)
 
@@ -57,7 +57,7 @@ def make(fake: Connection, tmp_path: Path, ends: list[tuple[int, str, int]]) -> 
 
         identity = RunIdentity("r", "my run", "p", "e", group="g", tags=("x",))
         return Run(
-            identity, RunConfig({}), writer, trial=trial, directory=tmp_path, on_finish=ended, patience=0
+            identity, RunConfig({}), writer, trial=trial, directory=directory, on_finish=ended, patience=0
         )  # fmt: skip
 
     return make
@@ -71,6 +71,13 @@ def run(make: Make) -> Run:
 @pytest.fixture
 def trial(tmp_path: Path) -> Trial:
     return Trial(spec(), CLAIM, tmp_path)
+
+
+def test_its_folder_is_there_when_it_is_asked_for(make: Make, tmp_path: Path) -> None:
+    """For a checkpoint, say; nobody else may look into it, and without being asked for it is not made."""
+    run = make(directory=tmp_path / "runs" / "r")
+    assert not (tmp_path / "runs").exists()
+    assert Path(run.dir).stat().st_mode & 0o777 == 0o700
 
 
 Call = tuple[dict[str, Any], dict[str, Any]]
@@ -336,7 +343,7 @@ def test_a_finished_block_stays_finished(run: Run) -> None:
 
 def test_at_a_rung_log_waits_for_the_verdict(make: Make, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     """The value that brings the trial to a rung is kept, and the same call raises when the rule stops the trial."""
-    trial.spec = trial.spec.model_copy(update={"rungs": (2,)})
+    trial.spec = trial.spec.model_copy(update={"judged": Judged(metric="loss", rungs=(2,))})
     run = make(trial)
     monkeypatch.setattr(run._writer, "await_verdict", lambda: setattr(run._writer, "control", "stop"))
     run.log({"loss": 1.0})

@@ -108,6 +108,8 @@ def test_a_store_of_0005_keeps_its_points(tmp_path: Path) -> None:
         conn.execute(text("INSERT INTO old SELECT series, count, blob FROM overview"))
         conn.execute(text("DROP TABLE overview"))
         conn.execute(text("ALTER TABLE old RENAME TO overview"))
+        for column in ("passed", "halted"):
+            conn.execute(text(f"ALTER TABLE trials DROP COLUMN {column}"))
         conn.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))
     opened.close()
     opened = Store.open(url)
