@@ -159,10 +159,8 @@ class Run(Identified):
         Raises:
             TypeError: `data` is no mapping, a key no string, or a value cannot be kept.
             FinishedRun: after `finish()`.
-            TrialInterrupted: the trial was stopped, cancelled or handed back (a BaseException).
+            TrialInterrupted: the trial was stopped, cancelled or handed back (a BaseException); what was given is kept.
         """
-        if self.trial is not None:
-            self._raise_if_interrupted()
         if self.state != "running":
             raise FinishedRun(self.id, "log()")
         row, media = self._checked(data)
@@ -170,24 +168,9 @@ class Run(Identified):
             step = _whole(step)
         if media and (step is None or step >= self.step):
             row.update(self._kept(media, self.step if step is None else step))
-        with self._lock:
-            if self.state != "running":  # ended by another thread
-                raise FinishedRun(self.id, "log()")
-            if step is not None:
-                if step < self.step:
-                    log.warning("log(step=%d) comes after step %d; steps only grow, so it is ignored", step, self.step)
-                    return
-                if step > self.step:
-                    self._close_row(force=False)
-                    self.step = step
-            if self._row:
-                _join(self._row, row)
-            else:
-                self._row = row
-            if commit if commit is not None else step is None:
-                self._close_row(force=True)
-        if self._rungs is not None and self._rungs.reached:
-            self._await_verdict(self._rungs)
+        self._put(row, step, commit)
+        if self.trial is not None:
+            self._meet_interrupts()
 
     def close_row(self) -> None:
         """Close the row that is open, if it holds anything: the next `log` opens a new step."""
@@ -608,9 +591,30 @@ class Run(Identified):
             self._writer.set_summary(defined)
         self.step += 1
 
-    def _await_verdict(self, rungs: Rungs) -> None:
-        rungs.reached = False
-        self._writer.await_verdict()
+    def _put(self, row: dict[str, Any], step: int | None, commit: bool | None) -> None:
+        """Into the open row, or one that it opens."""
+        with self._lock:
+            if self.state != "running":  # ended by another thread
+                raise FinishedRun(self.id, "log()")
+            if step is not None:
+                if step < self.step:
+                    log.warning("log(step=%d) comes after step %d; steps only grow, so it is ignored", step, self.step)
+                    return
+                if step > self.step:
+                    self._close_row(force=False)
+                    self.step = step
+            if self._row:
+                _join(self._row, row)
+            else:
+                self._row = row
+            if commit if commit is not None else step is None:
+                self._close_row(force=True)
+
+    def _meet_interrupts(self) -> None:
+        """After a row is kept, so that whoever is told to end has lost nothing."""
+        if self._rungs is not None and self._rungs.reached:
+            self._rungs.reached = False
+            self._writer.await_verdict()
         self._raise_if_interrupted()
 
     def _summary_set(self, values: dict[str, Any]) -> None:

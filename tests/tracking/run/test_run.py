@@ -368,13 +368,13 @@ def test_what_redis_asks_for(control: str, interrupt: type[TrialInterrupted], ma
 
 
 def test_what_the_agent_asks_for(make: Make, trial: Trial, ends: list[tuple[int, str, int]]) -> None:
-    """An interrupt set from outside goes first, and a block that it ends has no error text."""
+    """An interrupt set from outside goes first, a block that it ends has no error text, and what was given is kept."""
     run = make(trial)
     run._writer.control = "stop"
     trial.interrupt = TrialPreempted
     with pytest.raises(TrialPreempted), run:
         run.log({"a": 1})
-    assert ends == [(1, "", 0)]
+    assert (ends, run.summary["a"]) == ([(1, "", 1)], 1)
 
 
 def test_pause_interrupts_nothing(make: Make, trial: Trial) -> None:
