@@ -104,7 +104,7 @@ def _watch(spec: SweepSpec, settings: Settings, crew: _Crew, stop: threading.Eve
         with Progress(spec, cap) as progress:
             while not stop.is_set():
                 counts = sweep.counts
-                progress.show(counts, next(iter(sweep.best_trials(1)), None))
+                progress.show(counts, next(iter(sweep.best_points(1)), None))
                 if sweep.state in ("finished", "cancelled"):
                     return True
                 crew.look_after(sum(counts.get(state, 0) for state in ("finished", "failed", "stopped", "crashed")))

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from besom.controller.sweep_config import Goal, SweepConfig
 from besom.strategies import EndedTrial, Params, RunningTrial
 from besom.strategies.early_ends import carried_on
 from besom.strategies.strategy import as_float
-from besom.tracking.means import mean, standard_error
+from besom.tracking.store.means import mean, standard_error
 
 __all__ = ["Results", "reaches"]
 
@@ -171,7 +172,8 @@ def _mean_vector(point: int, trials: Sequence[EndedTrial]) -> EndedTrial:
         zip(*(row for row, values in zip(whole, usable, strict=True) if len(row) == len(values)), strict=True)
     )
     if not columns:
-        return EndedTrial(point, params, trials[0].state)
+        cut = next((trial for trial in trials if trial.state == "stopped" and trial.values), None)
+        return replace(cut, number=point) if cut else EndedTrial(point, params, trials[0].state)
     errors = [error for column in columns if (error := standard_error(column)) is not None]
     values = tuple(mean(column) for column in columns)
     return EndedTrial(point, params, "finished", values=values, spreads=tuple(errors), trials=len(columns[0]))
@@ -188,10 +190,6 @@ def _reached(metric: Goal, value: float | None) -> bool:
     if value is None or metric.target is None:
         return False
     return value >= metric.target if metric.goal == "maximize" else value <= metric.target
-
-
-def _is_value(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
 
 
 def _usable(trial: EndedTrial) -> float | None:

@@ -102,7 +102,7 @@ class Scalarised(Counting):
         judged, size = self._aims.judged, len(self._signs)
         if judged is not None:
             ended = carried_on(ended, self._aims.goals[judged], judged)
-        values = np.array([self._vector(trial) for trial in ended]).reshape(-1, size)
+        values = _filled(np.array([self._vector(trial) for trial in ended]).reshape(-1, size))
         errors = np.array([trial.spreads or (math.nan,) * size for trial in ended]).reshape(-1, size)
         known = ~np.isnan(values).any(axis=1)
         if known.any():
@@ -113,10 +113,14 @@ class Scalarised(Counting):
         return values, errors
 
     def _vector(self, trial: EndedTrial) -> Array:
-        """Lower is better; all nan when one of them is missing."""
-        told = [as_float(value) for value in trial.values]
-        usable = trial.state in ("finished", "stopped") and len(told) == len(self._signs) and np.isfinite(told).all()
-        return self._signs * told if usable else np.full(len(self._signs), math.nan)
+        """Lower is better; all nan when one is missing, but of a stopped trial those that a rule did not judge."""
+        told = np.array([as_float(value) for value in trial.values])
+        nothing, judged = np.full(len(self._signs), math.nan), self._aims.judged
+        if trial.state not in ("finished", "stopped") or len(told) != len(self._signs):
+            return nothing
+        finite = np.isfinite(told)
+        cut = trial.state == "stopped" and judged is not None and finite[judged]
+        return np.where(finite, self._signs * told, math.nan) if finite.all() or cut else nothing
 
 
 def direction(seed: int, number: int, metrics: int) -> Array:
@@ -143,6 +147,16 @@ def scalarised(values: Array, towards: Array) -> Array:
     """
     worth: Array = (values / towards).max(axis=1)
     return worth
+
+
+def _filled(values: Array) -> Array:
+    """Values that a stopped trial had no time to log are taken for the median of those that are known."""
+    partial, whole = np.isnan(values).any(axis=1), ~np.isnan(values).any(axis=1)
+    partial &= ~np.isnan(values).all(axis=1)
+    if partial.any() and whole.any():
+        medians = np.median(values[whole], axis=0)
+        values[partial] = np.where(np.isnan(values[partial]), medians, values[partial])
+    return values
 
 
 def _moved(values: Array, bounds: Array) -> Array:

@@ -94,6 +94,14 @@ def test_a_terminal_gets_a_bar() -> None:
     assert "\x1b[" in text
 
 
+def test_a_best_mean_is_called_one() -> None:
+    """With repeats the best value is a mean, and no trial has it."""
+    console = plain()
+    with Progress(spec_of(), 4, console) as progress:
+        progress.show({"finished": 2}, {"value": 0.5, "number": 1, "trials": [1, 2]})
+    assert lines_of(console)[-1].endswith("best loss 0.5 (mean of 2 trials)")
+
+
 def test_nothing_shown_prints_nothing() -> None:
     """A sweep that was interrupted before the first look leaves no empty line."""
     console = plain()

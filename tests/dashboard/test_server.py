@@ -96,6 +96,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "artifact_versions": {"name": "m"},
     "artifacts_of": {"run": "s1-1"},
     "attempts": {"run_id": "s1-1"},
+    "best_points": {"sweep_id": "s1"},
     "best_trials": {"sweep_id": "s1"},
     "metric_values": {"sweep_id": "s1", "metrics": ["loss"]},
     "pareto_front": {"sweep_id": "s1"},

@@ -187,8 +187,8 @@ class Sequential:
 
 
 def curve_of(level: float, length: int) -> tuple[float, ...]:
-    """A curve that falls to its level; they cross."""
-    return tuple(level + (1.3 - level) / (1 + step) for step in range(length))
+    """A curve that falls to its level; such curves cross."""
+    return tuple(level + (level * 7919 % 1) / (1 + step) for step in range(length))
 
 
 def play(levels: Sequence[float], rule: Asha, *, restart: bool) -> list[tuple[int, int]]:

@@ -89,8 +89,18 @@ class ApiSweep:
         return counts
 
     def trials(self, **which: Any) -> list[dict[str, Any]]:
-        """Its trials as rows: number, params, state, value, error, times."""
-        rows: list[dict[str, Any]] = self._door.ask("trials", sweep_id=self.id, **which)
+        """Its trials as rows: number, params, state, value, error, times.
+
+        Of a sweep with several `metrics` a row has `values`, the last that it logged of each, and its value is None.
+
+        Args:
+            which: `state`, one or a list; `order`, a column with - in front for the largest first; `limit`; `after`, a
+                number.
+        """
+        names = self._metric_names
+        several = {"metrics": names, "state": None} if names else {}
+        query = "metric_values" if names else "trials"
+        rows: list[dict[str, Any]] = self._door.ask(query, sweep_id=self.id, **{**several, **which})
         return rows
 
     def trials_dataframe(self) -> Any:
@@ -98,14 +108,12 @@ class ApiSweep:
 
         Columns: number, state, value, of a sweep with several `metrics` `values.<name>` (the last that was logged),
         `params.<name>` (nested ones with more dots; missing where a condition did not hold), issued, started, ended
-        (UTC), seconds from start to end, attempt, agent and error.
+        (UTC), seconds from start to end, attempt, agent and error; with `repeats` also point, the same for its trials.
 
         Raises:
             UsageError: pandas is not installed.
         """
-        names = self._metric_names if self.config.get("metrics") else []
-        told = self._door.ask("metric_values", sweep_id=self.id, metrics=names) if names else []
-        return frame_of(self.trials(), names, {row["number"]: row["values"] for row in told})
+        return frame_of(self.trials(), self._metric_names, int(self.config.get("repeats", 1)))
 
     def importance(self, metric: str | None = None, *, pairs: int = 0) -> Importance:
         """Which parameters matter for the metric, and in which direction; from the trials that have a value of it.
@@ -147,33 +155,56 @@ class ApiSweep:
         rows: list[dict[str, Any]] = self._door.ask("best_trials", sweep_id=self.id, count=count)
         return rows
 
+    def best_points(self, count: int = 5) -> list[dict[str, Any]]:
+        """The best points, by the mean of their trials, which is what the search goes by; of equals the earlier.
+
+        Each is the row of its best trial, with the mean as `value`, its standard error as `spread` (None where one
+        trial alone has a value), and the numbers of its `trials`. Without `repeats` a point is a trial.
+        """
+        rows: list[dict[str, Any]] = self._door.ask("best_points", sweep_id=self.id, count=count)
+        return rows
+
     def pareto_front(self) -> list[dict[str, Any]]:
         """Of a sweep with several `metrics`, the trials that no other beats in all of them; rows with their `values`.
 
-        A trial's values are the last that it logged of each. Best by the first metric comes first.
+        A trial's values are the last that it logged of each. Best by the first metric comes first. What is worse than
+        a metric's `threshold` is left out. With `repeats` a row is a point: its `values` are means, its `spreads` their
+        standard errors, and `trials` has the numbers; the rest is that of the first of these.
         """
         rows: list[dict[str, Any]] = self._door.ask("pareto_front", sweep_id=self.id)
         return rows
 
     def best_runs(self, count: int = 5) -> list[ApiRun]:
-        """The runs of the best trials, best first; of a sweep with several `metrics` those of its Pareto front."""
-        best = self.pareto_front()[:count] if self.config.get("metrics") else self.best_trials(count)
+        """The runs of the best trials, best first; of a sweep with several `metrics` those of its Pareto front.
+
+        With `repeats` one of each of the best points: the best of its runs.
+        """
+        best = self.pareto_front()[:count] if self.config.get("metrics") else self.best_points(count)
         runs = (self._door.ask("run", run_id=f"{self.id}-{row['number']}") for row in best)
         return [ApiRun(self._door, row) for row in runs if row is not None]
 
     def best_run(self, order: str | None = None) -> ApiRun | None:
         """The run with the best value of the sweep's metric, the same value that the search uses.
 
+        With `repeats` it is the best run of the point with the best mean, not the luckiest of all.
+
         Args:
             order: The first run by this instead, such as `-summary_metrics.acc`; `sweep.order` is W&B's choice.
 
         Raises:
             ValueError: `order` names no field.
+            UsageError: the sweep has several `metrics`, so that none is the best, and no `order` was given.
         """
         if order is not None:
             read_order(order)
             return next(iter(self._runs(order)), None)
-        best = self.best_trials(1)
+        if metrics := self.config.get("metrics"):
+            first = f"{'-' if metrics[0].get('goal') == 'maximize' else '+'}summary_metrics.{metrics[0]['name']}"
+            raise UsageError(
+                f"sweep {self.id} has several metrics, so no run is the best; best_runs() gives its Pareto front, "
+                f"best_run(order={first!r}) the best by {metrics[0]['name']}"
+            )
+        best = self.best_points(1)
         return ApiRun(self._door, self._door.ask("run", run_id=f"{self.id}-{best[0]['number']}")) if best else None
 
     def _runs(self, order: str) -> Runs:

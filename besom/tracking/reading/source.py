@@ -17,6 +17,7 @@ from besom.errors import Unreachable
 from besom.tracking.http import HttpClient
 from besom.tracking.reading import finding
 from besom.tracking.reading.pareto import metric_values, pareto_front
+from besom.tracking.reading.tried_points import best_points
 from besom.tracking.store import alert_rows, artifact_rows, file_rows, history, reader
 from besom.tracking.store.store import Store
 
@@ -33,6 +34,7 @@ QUERIES: Final[Mapping[str, Callable[..., Any]]] = {
     "artifact_versions": artifact_rows.versions,
     "artifacts_of": artifact_rows.logged_by,
     "attempts": reader.attempts,
+    "best_points": best_points,
     "best_trials": reader.best_trials,
     "pareto_front": pareto_front,
     "console": reader.console,

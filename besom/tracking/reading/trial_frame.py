@@ -16,15 +16,13 @@ __all__ = ["frame_of"]
 _TIMES: Final = ("issued", "started", "ended")
 
 
-def frame_of(
-    trials: Sequence[Mapping[str, Any]], metrics: Sequence[str], values: Mapping[int, Mapping[str, float | None]]
-) -> Any:
+def frame_of(trials: Sequence[Mapping[str, Any]], metrics: Sequence[str] = (), repeats: int = 1) -> Any:
     """One row for each trial; `ApiSweep.trials_dataframe` tells the columns.
 
     Args:
-        trials: Rows of the store.
+        trials: Rows of the store, with `values` where there are several metrics.
         metrics: Names that get a column `values.<name>`.
-        values: Those of trials that have any, by number.
+        repeats: Trials of each point.
 
     Raises:
         UsageError: pandas is not installed.
@@ -35,9 +33,11 @@ def frame_of(
         raise UsageError("pandas is not installed; install besom[pandas], or read the rows of sweep.trials()") from None
     params = [flat(trial["params"], "params.") for trial in trials]
     columns: dict[str, Any] = {name: [trial[name] for trial in trials] for name in ("number", "state")}
+    if repeats > 1:
+        columns["point"] = [-(-trial["number"] // repeats) for trial in trials]
     columns["value"] = pd.Series([trial["value"] for trial in trials], dtype="float64")
     for name in metrics:
-        known = [values.get(trial["number"], {}).get(name) for trial in trials]
+        known = [trial["values"][name] for trial in trials]
         columns[f"values.{name}"] = pd.Series(known, dtype="float64")
     for name in sorted({name for row in params for name in row}):
         columns[name] = [row.get(name) for row in params]

@@ -22,7 +22,7 @@ QUEUED = {
 
 def test_a_row_each() -> None:
     """Params have columns of their own; what is missing is missing; times are UTC."""
-    frame = frame_of([TRIAL, QUEUED], ["acc"], {1: {"acc": 0.9}})
+    frame = frame_of([{**TRIAL, "values": {"acc": 0.9}}, {**QUEUED, "values": {"acc": None}}], ["acc"])
     assert list(frame.columns) == [
         "number", "state", "value", "values.acc", "params.lr", "params.opt.name", "issued", "started", "ended",
         "seconds", "attempt", "agent", "error",
@@ -37,14 +37,20 @@ def test_a_row_each() -> None:
 @pytest.mark.parametrize("trials", [[], [QUEUED]])
 def test_no_trials_or_none_that_ran(trials: list[dict[str, object]]) -> None:
     """The columns keep their types, so that a script goes on."""
-    frame = frame_of(trials, [], {})
+    frame = frame_of(trials)
     assert len(frame) == len(trials)
     assert str(frame["ended"].dtype).endswith("UTC]")
     assert frame["seconds"].dtype == frame["value"].dtype == "float64"
+
+
+def test_repeated_trials_share_a_point() -> None:
+    """With repeats, a column says which trials belong together."""
+    frame = frame_of([{**TRIAL, "number": number, "value": float(number)} for number in (1, 2, 3, 4)], repeats=2)
+    assert frame.groupby("point")["value"].mean().to_dict() == {1: 1.5, 2: 3.5}
 
 
 def test_without_pandas(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to install, and what to use instead."""
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(UsageError, match=r"install besom\[pandas\], or read the rows of sweep.trials\(\)"):
-        frame_of([], [], {})
+        frame_of([])

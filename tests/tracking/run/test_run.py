@@ -24,9 +24,9 @@ from besom.errors import (
 )
 from besom.messages import Claim, Judged, RunEdited
 from besom.tracking.media.video import Video
-from besom.tracking.run import run as run_module
+from besom.tracking.run import row as row_module
 from besom.tracking.run.config import RunConfig
-from besom.tracking.run.run import ERROR_LINES, Run, RunIdentity, last_lines
+from besom.tracking.run.run import Run, RunIdentity
 from besom.tracking.run.trial import Trial
 from besom.tracking.store.reader import summary
 from besom.tracking.values import KEY_LIMIT, KEYS_LIMIT
@@ -209,7 +209,7 @@ def test_what_has_no_room(run: Run, desk: Desk, caplog: pytest.LogCaptureFixture
 
 def test_too_many_names(run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names beyond the limit are left out with one warning, known ones go on."""
-    monkeypatch.setattr(run_module, "KEYS_LIMIT", 2)
+    monkeypatch.setattr(row_module, "KEYS_LIMIT", 2)
     run.log({"a": 1, "b": 1, "c": 1})
     run.log({"d": 1, "a": 2})
     run.finish()
@@ -400,10 +400,3 @@ def test_identity(run: Run) -> None:
     assert (run.id, run.name, run.path, run.group, run.tags) == ("r", "my run", "e/p/r", "g", ("x",))
     assert (run.project, run.entity, run.job_type, run.notes, run.sweep_id, run.attempt) == ("p", "e", "", "", None, 1)
     assert repr(run) == "<besom run p/r (running)>"
-
-
-def test_last_lines() -> None:
-    """Of a long traceback the end is kept."""
-    text = "\n".join(map(str, range(100))) + "\n\n"
-    assert last_lines(text).splitlines() == [str(number) for number in range(100 - ERROR_LINES, 100)]
-    assert last_lines("one") == "one"
