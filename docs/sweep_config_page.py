@@ -71,6 +71,8 @@ STOPPING = """## Stopping rules: `early_terminate`
 
 The n-th valid value of the metric that a trial logs is its n-th iteration, whatever step it was logged at. A rule
 decides within a second of what was logged; the trial ends `stopped`, keeps its history and counts as a result.
+Where it judges at certain iterations, `log` waits there for the verdict, a second at most and mostly some hundredths of
+one, so that no epoch is trained in vain: the call keeps what it was given, and then may end the trial.
 """
 
 
