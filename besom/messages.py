@@ -107,6 +107,14 @@ class SweepEdit(Message):
     """Trials that had been issued. Given points that had had their turn by then are no longer in the config."""
 
 
+class Judged(Message):
+    """What a stopping rule judges trials by."""
+
+    metric: str
+    rungs: tuple[int, ...]
+    """Values of the metric after which it does, in order."""
+
+
 class SweepSpec(Message):
     """A sweep as agents, readers and the controller see it; stands in the sweep's hash in Redis."""
 
@@ -128,6 +136,8 @@ class SweepSpec(Message):
     """Seconds that one attempt may take."""
     weight: float = 1.0
     """Share of the agents that serve several sweeps."""
+    judged: Judged | None = None
+    """Where its stopping rule judges a trial; `log` waits there for the verdict."""
     signature: str = ""
     """HMAC of what would be executed, by whoever knows BESOM_SECRET."""
     edits: tuple[SweepEdit, ...] = ()

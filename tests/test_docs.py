@@ -27,8 +27,6 @@ DEPLOY = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path
 
 CHILD = {"BESOM_TRIAL", "BESOM_TRIAL_DIR", "BESOM_SWEEP_ID", "BESOM_RUN_ID", "BESOM_SWEEP_PARAM_PATH"}
 """What an agent sets for the programs it runs."""
-AGENT = {"BESOM_AGENT_DISABLE_FLAPPING", "BESOM_AGENT_MAX_INITIAL_FAILURES"}
-"""W&B's switches of an agent, read where it starts."""
 
 RUN = {f"BESOM_{name}" for name in VARIABLES.values()}
 """What `init()` reads."""
@@ -137,15 +135,15 @@ SETTINGS = {f"BESOM_{name.upper()}" for name in Settings.model_fields}
 
 @pytest.mark.parametrize("name", [*TEXTS, *DEPLOY])
 def test_variables_exist(name: str) -> None:
-    """Every BESOM_ variable that is named is a setting, or one that an agent sets or reads."""
+    """Every BESOM_ variable that is named is a setting, or one that an agent sets."""
     named = set(re.findall(r"\bBESOM_[A-Z_]*[A-Z]\b", {**TEXTS, **DEPLOY}[name]))
-    assert named - SETTINGS - CHILD - AGENT - RUN == set()
+    assert named - SETTINGS - CHILD - RUN == set()
 
 
 def test_every_setting_is_documented() -> None:
     """The table in operations.md has a row for each setting, and for no other."""
     rows = set(re.findall(r"^\| `(BESOM_\w+)` \|", TEXTS["docs/operations.md"], re.MULTILINE))
-    assert rows - AGENT - RUN == SETTINGS - RUN
+    assert rows - RUN == SETTINGS - RUN
     assert rows >= RUN
     assert set(re.findall(r"`(BESOM_\w+)`", TEXTS["docs/operations.md"])) >= CHILD
 

@@ -29,7 +29,7 @@ from besom.errors import TrialCancelled, TrialPreempted, TrialStopped, Unreachab
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings
 from besom.tracking.blobs.ways import blobs_of
-from besom.tracking.run.run import ERROR_LINES
+from besom.tracking.run.tracebacks import ERROR_LINES
 from besom.tracking.run.trial import TRIAL_FILE, Trial, goes_back, was_told_to_end
 from besom.tracking.writing.flusher import flusher
 from besom.tracking.writing.spool import WriterName, send_leftovers

@@ -66,6 +66,9 @@ _BREATH_SECONDS: Final = 0.003
 _FEW: Final = 16
 """After few entries the loop takes a breath: whoever wrote them gets the processor back first, and what others write at
 the same time is taken together."""
+_ANSWER_SECONDS: Final = 0.01
+"""While a question is open the loop waits so long for its answer, and not for the journal: Redis ends a wait at its
+next tick, and those are 100 ms apart."""
 _AGENTS_SECONDS: Final = 0.2
 """Between two looks at who is there."""
 
@@ -177,10 +180,12 @@ class Controller:
         return True
 
     def _read(self, block_ms: int) -> list[Entry]:
-        if self._careful:
-            return self._reader.read(self._last, count=1, block_ms=block_ms)
-        entries = self._reader.read(self._last, count=_READ_COUNT, block_ms=block_ms)
-        if 0 < len(entries) < _FEW and block_ms:
+        count = 1 if self._careful else _READ_COUNT
+        asking = block_ms > 0 and self.planner.busy
+        entries = self._reader.read(self._last, count=count, block_ms=0 if asking else block_ms)
+        if asking and not entries:
+            self.planner.wait(_ANSWER_SECONDS)
+        if 0 < len(entries) < _FEW and block_ms and not self._careful:
             threading.Event().wait(_BREATH_SECONDS)
             entries += self._reader.read(entries[-1].id, count=_READ_COUNT)
         return entries
@@ -223,7 +228,7 @@ class Controller:
         with self.store.begin(epoch) as conn:
             lost = check_journal(conn, self.journal, self.store, forgotten=self._lead.forgotten)
             self._last = last_id(conn)
-            self.plans = load_plans(conn)
+            self.plans = load_plans(conn, between=self._keep_lease)
             if lost:
                 log.warning("Redis at %s lost what it held; writing it back from the store", self.connection.shown)
                 rebuild_ledger(conn, self.ledger, epoch, lease_ms)
@@ -234,6 +239,10 @@ class Controller:
         failpoint("controller.after-pay-again")
         if any(plan.adaptive for plan in self.plans.values()):
             self.planner.warm_up()
+
+    def _keep_lease(self) -> None:
+        if self._every("lead", self.settings.controller_lease_seconds / 5):
+            self._lead.hold()
 
     # ---- inside the transaction
 

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TypeVar
@@ -60,6 +60,15 @@ class Planner:
         """Start making an answer."""
         if (future := self._submit(_answer, self._news(question))) is not None:
             self._asked[question.sweep] = (question, future)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any answer is being made."""
+        return bool(self._asked)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for an answer, no longer than that."""
+        wait([future for _, future in self._asked.values()], seconds, FIRST_COMPLETED)
 
     def answers(self) -> list[tuple[Question, list[Params] | Exception]]:
         """What was answered since the last call; an exception of the strategy's own comes as such."""

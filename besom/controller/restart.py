@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, RowMapping, and_, exists, func, or_, select
 
 from besom.broker.journal import Journal
 from besom.broker.ledger import Ledger, Retry
@@ -20,6 +20,7 @@ from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec, run_id_of
 from besom.strategies import EndedTrial, Params
 from besom.tracking.recording.reopening import is_promoted
 from besom.tracking.store import schema
+from besom.tracking.store.rows import pieces_of
 from besom.tracking.store.store import Store, get_meta, set_meta
 
 __all__ = ["check_journal", "load_past", "load_plans", "pay_again", "rebuild_ledger"]
@@ -60,14 +61,23 @@ def check_journal(conn: Connection, journal: Journal, store: Store, *, forgotten
     return lost
 
 
-def load_plans(conn: Connection, sweep: str | None = None) -> dict[str, SweepPlan]:
-    """A plan for each sweep that is not over, or for this one, from the store alone."""
+def load_plans(
+    conn: Connection, sweep: str | None = None, between: Callable[[], object] = lambda: None
+) -> dict[str, SweepPlan]:
+    """A plan for each sweep that is not over, or for this one, from the store alone.
+
+    Args:
+        conn: Of a transaction.
+        sweep: The only one that is wanted.
+        between: Called every now and then: a second goes by for some ten thousand trials of a strategy that learns.
+    """
     plans: dict[str, SweepPlan] = {}
-    states = ("pending", "running", "paused", "stopping", "cancelled")
-    query = select(schema.sweeps).where(schema.sweeps.c.state.in_(states))
+    sweeps, trials = schema.sweeps.c, schema.trials.c
+    runs_on = and_(sweeps.state == "cancelled", exists().where(trials.sweep == sweeps.id, trials.state.in_(_OPEN)))
+    query = select(schema.sweeps).where(or_(sweeps.state.in_(ACTIVE_SWEEP_STATES), runs_on))
     if sweep is not None:
-        query = query.where(schema.sweeps.c.id == sweep)
-    for row in conn.execute(query).mappings():
+        query = query.where(sweeps.id == sweep)
+    for row in conn.execute(query).mappings().all():
         try:
             spec = SweepSpec.model_validate_json(row["spec"])
             plan = SweepPlan.of(spec, row["state"], load_past(conn, spec))
@@ -75,13 +85,12 @@ def load_plans(conn: Connection, sweep: str | None = None) -> dict[str, SweepPla
             log.error("sweep %s is set aside: %s", row["id"], error)
             continue
         plan.issued = row["issued"]
-        _load_trials(conn, plan)
-        if plan.active or plan.trials:
-            plans[plan.spec.id] = plan
+        _load_trials(conn, plan, between)
+        plans[plan.spec.id] = plan
     return plans
 
 
-def _load_trials(conn: Connection, plan: SweepPlan) -> None:
+def _load_trials(conn: Connection, plan: SweepPlan, between: Callable[[], object]) -> None:
     trials = schema.trials
     mine = select(trials).where(trials.c.sweep == plan.spec.id).order_by(trials.c.number)
     for row in conn.execute(mine.where(trials.c.state.in_(_OPEN))).mappings():
@@ -90,17 +99,23 @@ def _load_trials(conn: Connection, plan: SweepPlan) -> None:
     if plan.config.time_cap is not None:
         plan.began = conn.scalar(select(func.min(trials.c.started)).where(trials.c.sweep == plan.spec.id))
     if plan.learns:
-        rows = conn.execute(mine.where(trials.c.state.not_in(_OPEN))).mappings().all()
-        numbers = [row["number"] for row in rows]
-        logged, vectors = read_scores(conn, plan, numbers), read_vectors(conn, plan, numbers)
-        for number, row in zip(numbers, rows, strict=True):
-            curve = logged[number].curve if number in logged else ()
-            params, values = json.loads(row["params"]), vectors.get(number, ())
-            plan.learn(EndedTrial(number, params, row["state"], row["value"], curve, values=values))
+        over = conn.execute(mine.where(trials.c.state.not_in(_OPEN))).mappings().all()
+        for rows in pieces_of(over):
+            _learn(conn, plan, rows)
+            between()
     # What its last point is may be asked for again, see `repeats`.
     last = conn.scalar(select(trials.c.params).where(trials.c.sweep == plan.spec.id, trials.c.number == plan.issued))
     if last is not None:
         plan.remember(plan.issued, json.loads(last))
+
+
+def _learn(conn: Connection, plan: SweepPlan, rows: Sequence[RowMapping]) -> None:
+    numbers = [row["number"] for row in rows]
+    logged, vectors = read_scores(conn, plan, numbers), read_vectors(conn, plan, numbers)
+    for number, row in zip(numbers, rows, strict=True):
+        curve = logged[number].curve if number in logged else ()
+        params, values = json.loads(row["params"]), vectors.get(number, ())
+        plan.learn(EndedTrial(number, params, row["state"], row["value"], curve, values=values))
 
 
 def load_past(conn: Connection, spec: SweepSpec) -> Past:

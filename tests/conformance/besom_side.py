@@ -18,10 +18,9 @@ from besom.errors import NotFound
 from besom.settings import read_settings
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.ways import blobs_of
-from besom.tracking.metrics import NO_SUMMARY
+from besom.tracking.metrics import METRICS_KEY, NO_SUMMARY
 from besom.tracking.recording.removal import remove_runs
 from besom.tracking.run.active import active_run
-from besom.tracking.run.run import METRICS_KEY
 from besom.tracking.store import reader
 from besom.tracking.store.history import read_rows
 from besom.tracking.store.store import Store

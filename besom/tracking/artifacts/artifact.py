@@ -1,7 +1,6 @@
-"""Artifacts: named sets of files that a run gives or takes, in versions.
+"""An artifact as a script fills it and takes from it: a named set of files, which are blobs.
 
-An artifact's files are blobs, and so is its manifest, which names them; the manifest's sha256 is the artifact's
-digest. Same content, same digest, same version. The store gives versions their numbers when the event arrives.
+Its manifest's sha256 is its digest. Same content, same digest, same version.
 """
 
 from __future__ import annotations
@@ -12,58 +11,33 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlparse
 
-from besom.errors import BesomError, FinishedRun, NotFound, Unreachable, UsageError
-from besom.messages import ArtifactLogged, Event
+from besom.errors import BesomError, Unreachable, UsageError
 from besom.settings import read_settings
+from besom.tracking.artifacts.manifest import ArtifactEntry, read_manifest, write_manifest
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.place import sha256_of
 from besom.tracking.blobs.ways import blobs_of
 from besom.tracking.media.media import Media, files_in, to_json
 from besom.tracking.paths import inside
-from besom.tracking.values import plain, utf8
+from besom.tracking.values import plain
 
 if TYPE_CHECKING:
     from besom.tracking.media.table import Table
-    from besom.tracking.reading.api import Api
 
-__all__ = [
-    "Artifact",
-    "ArtifactEntry",
-    "ArtifactFile",
-    "Recording",
-    "find_artifact",
-    "log_artifact",
-    "recorded",
-    "use_artifact",
-]
+__all__ = ["NAME", "Artifact", "ArtifactFile"]
 
 log = logging.getLogger("besom")
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
-_ALIAS: Final = re.compile(r"[^/:\s\x00-\x1f]{1,128}")
-_VERSION: Final = re.compile(r"v\d+")
-_FORMAT: Final = 1
+NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+"""What an artifact may be called."""
 _WAIT_SECONDS: Final = 60.0
-METADATA_LIMIT: Final = 1_000_000
-"""Characters of an artifact's metadata as JSON."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArtifactEntry:
-    """One file of an artifact: its path there, its content, or where it lies for a reference."""
-
-    path: str
-    sha256: str
-    """Empty for a reference that cannot be read."""
-    size: int
-    ref: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +93,7 @@ class Artifact:
     def __init__(
         self, name: str, type: str, description: str | None = None, metadata: Mapping[str, Any] | None = None
     ) -> None:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ValueError(f"name={name!r} cannot be an artifact's; write letters, digits, '_', '-' or '.'")
         if not isinstance(type, str) or not type:
             raise ValueError(f"type={type!r} cannot be an artifact's; write a word such as 'model' or 'dataset'")
@@ -146,6 +120,11 @@ class Artifact:
     def name(self) -> str:
         """`name`, and `name:v0` once its version is known."""
         return f"{self._name}:{self._version}" if self._version else self._name
+
+    @property
+    def base_name(self) -> str:
+        """`name`, of whichever version."""
+        return self._name
 
     @property
     def version(self) -> str:
@@ -186,7 +165,7 @@ class Artifact:
     @property
     def digest(self) -> str:
         """sha256 of its manifest."""
-        return self._digest or hashlib.sha256(self._manifest()).hexdigest()
+        return self._digest or hashlib.sha256(write_manifest(self._entries.values())).hexdigest()
 
     # ---- filling it
 
@@ -352,6 +331,44 @@ class Artifact:
         self._version, self.aliases = f"v{row['version']}", row["aliases"]
         return self
 
+    # ---- kept and read back
+
+    def seal(self, blobs: Blobs, entity: str, project: str) -> set[str]:
+        """Bring its files and its manifest to where a run's are; it does not change from then on.
+
+        Returns:
+            The sha256 of all that it stands on.
+
+        Raises:
+            UsageError: files that were added could not be kept.
+            BesomError, OSError: some cannot be brought.
+        """
+        if self._lost:
+            raise UsageError(f"{', '.join(self._lost)} could not be kept")
+        entries = self._entries.values()
+        for entry in entries:
+            if not entry.ref:
+                blobs.bring(entry.sha256, self.blobs)
+        self.blobs = blobs
+        self._digest = blobs.put(write_manifest(entries))
+        self.entity, self.project = entity, project
+        return {self._digest, *(entry.sha256 for entry in entries)}
+
+    @classmethod
+    def recorded(cls, row: Mapping[str, Any], blobs: Blobs) -> Artifact:
+        """The version that a row of the store tells of.
+
+        Raises:
+            Unreachable: its manifest cannot be had, or is of a later besom.
+        """
+        artifact = cls(row["name"], row["type"], row["description"], row["metadata"])
+        artifact.blobs = blobs
+        artifact._entries = read_manifest(blobs.read(row["digest"]), row["name"])
+        artifact.entity, artifact.project = row["entity"], row["project"]
+        artifact._version, artifact.aliases = f"v{row['version']}", list(row["aliases"])
+        artifact._digest = row["digest"]
+        return artifact
+
     # ---- inside
 
     def _folder(self, root: str | os.PathLike[str] | None) -> Path:
@@ -382,13 +399,6 @@ class Artifact:
         if self._digest:
             raise UsageError(f"artifact {self.name} was logged and does not change; make another of the same name")
 
-    def _manifest(self) -> bytes:
-        entries = {
-            entry.path: {"sha256": entry.sha256, "size": entry.size, **({"ref": entry.ref} if entry.ref else {})}
-            for entry in self._entries.values()
-        }
-        return json.dumps({"version": _FORMAT, "entries": entries}, sort_keys=True).encode()
-
     def _fetch(self, entry: ArtifactEntry, target: Path) -> None:
         if entry.sha256 and target.is_file() and sha256_of(target)[0] == entry.sha256:
             return
@@ -404,146 +414,3 @@ class Artifact:
             raise Unreachable(f"artifact {self.name}: {path} is gone or has changed since it was referred to")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
-
-
-class Recording(Protocol):
-    """What an artifact is logged to: a run."""
-
-    @property
-    def state(self) -> str:
-        """ "running" while it is open."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-
-    @property
-    def entity(self) -> str:
-        """User or team."""
-
-    @property
-    def project(self) -> str:
-        """Its project."""
-
-    @property
-    def blobs(self) -> Blobs:
-        """Where its files go."""
-
-    def tell(self, event: Event, needs: Collection[str] = ()) -> None:
-        """Record an event, after the blobs it needs."""
-
-
-def log_artifact(
-    run: Recording,
-    artifact_or_path: Artifact | str | os.PathLike[str],
-    name: str | None = None,
-    type: str | None = None,
-    aliases: Sequence[str] | None = None,
-) -> Artifact:
-    """`Run.log_artifact`."""
-    if run.state != "running":
-        raise FinishedRun(run.id, "log_artifact()")
-    names = _checked_aliases(aliases)
-    artifact = (
-        artifact_or_path
-        if isinstance(artifact_or_path, Artifact)
-        else _of_path(Path(artifact_or_path), name, type, run)
-    )
-    metadata = plain(artifact.metadata, "metadata")
-    if len(json.dumps(metadata)) > METADATA_LIMIT:
-        raise UsageError(f"artifact {artifact.name}: metadata above {METADATA_LIMIT} characters; add it as a file")
-    if artifact._lost:
-        log.error("artifact %s is not recorded: %s could not be kept", artifact.name, ", ".join(artifact._lost))
-        return artifact
-    try:
-        for entry in artifact._entries.values():
-            if not entry.ref:
-                run.blobs.bring(entry.sha256, artifact.blobs)
-        artifact.blobs = run.blobs
-        artifact._digest = run.blobs.put(artifact._manifest())
-    except (OSError, BesomError) as error:
-        log.error("artifact %s is not recorded: %s", artifact.name, error)
-        return artifact
-    artifact.entity, artifact.project = run.entity, run.project
-    event = ArtifactLogged(
-        run=run.id, entity=run.entity, project=run.project, name=artifact._name, type=artifact.type,
-        description=utf8(artifact.description), metadata=metadata, digest=artifact._digest,
-        size=artifact.size, files=artifact.file_count, aliases=names,
-    )  # fmt: skip
-    run.tell(event, {artifact._digest, *(entry.sha256 for entry in artifact._entries.values())})
-    return artifact
-
-
-def use_artifact(run: Recording, artifact_or_name: Artifact | str, type: str | None = None) -> Artifact:
-    """`Run.use_artifact`."""
-    from besom.tracking.reading.api import Api
-
-    if isinstance(artifact_or_name, Artifact):
-        return artifact_or_name.wait()
-    parts = str(artifact_or_name).split("/")
-    whole = [run.entity, run.project][: max(0, 3 - len(parts))] + parts
-    api = Api()
-    try:
-        return api.artifact("/".join(whole), type)
-    finally:
-        api.close()
-
-
-def find_artifact(api: Api, path: str, type: str | None) -> Artifact:
-    """`Api.artifact`."""
-    *where, last = str(path).split("/")
-    name, _, alias = last.partition(":")
-    if len(where) > 2 or not _NAME.fullmatch(name):
-        raise UsageError(f"{path!r} is no artifact; write name:v0, project/name:latest or entity/project/name:alias")
-    row = api.ask(
-        "artifact",
-        name=name,
-        alias=alias or "latest",
-        project=where[-1] if where else None,
-        entity=where[0] if len(where) == 2 else None,
-    )
-    if row is None:
-        raise NotFound("artifact", str(path), api.where)
-    if type is not None and row["type"] != type:
-        raise UsageError(f"artifact {path} is of type {row['type']!r}, not {type!r}")
-    return recorded(row, api.blobs)
-
-
-def recorded(row: Mapping[str, Any], blobs: Blobs) -> Artifact:
-    """The version that a row of the store tells of.
-
-    Raises:
-        Unreachable: its manifest cannot be had, or is of a later besom.
-    """
-    artifact = Artifact(row["name"], row["type"], row["description"], row["metadata"])
-    artifact.blobs = blobs
-    manifest = json.loads(blobs.read(row["digest"]))
-    if manifest.get("version") != _FORMAT:
-        raise Unreachable(
-            f"the manifest of artifact {row['name']} is of format {manifest.get('version')}; upgrade besom"
-        )
-    artifact._entries = {path: ArtifactEntry(path, **told) for path, told in manifest["entries"].items()}
-    artifact.entity, artifact.project = row["entity"], row["project"]
-    artifact._version, artifact.aliases = f"v{row['version']}", list(row["aliases"])
-    artifact._digest = row["digest"]
-    return artifact
-
-
-def _of_path(path: Path, name: str | None, type: str | None, run: Recording) -> Artifact:
-    if not path.exists():
-        raise ValueError(f"{path} is neither a file nor a folder")
-    artifact = Artifact(name or f"run-{run.id}-{re.sub(r'[^A-Za-z0-9_.-]', '_', path.name)}", type or "unspecified")
-    if path.is_dir():
-        artifact.add_dir(path)
-    else:
-        artifact.add_file(path)
-    return artifact
-
-
-def _checked_aliases(aliases: Sequence[str] | None) -> tuple[str, ...]:
-    if isinstance(aliases, str):
-        aliases = [aliases]
-    for alias in aliases or ():
-        if not isinstance(alias, str) or not _ALIAS.fullmatch(alias) or _VERSION.fullmatch(alias):
-            raise UsageError(f"alias {alias!r} cannot be; write a word without / and :, and not v0, v1 …")
-    return tuple(aliases or ())

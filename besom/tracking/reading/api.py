@@ -24,7 +24,8 @@ from besom.broker.service import Service, connect
 from besom.errors import NotFound, Unreachable, UsageError
 from besom.messages import Event
 from besom.settings import Settings, read_settings
-from besom.tracking.artifacts.artifact import Artifact, find_artifact
+from besom.tracking.artifacts.artifact import Artifact
+from besom.tracking.artifacts.found import find_artifact
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.over_http import HttpPlace
 from besom.tracking.blobs.ways import blobs_of, kept_at

@@ -11,7 +11,7 @@ import msgpack
 
 from besom.errors import NotFound, UsageError
 from besom.messages import Event, RunEdited, SweepRemoved
-from besom.tracking.artifacts.artifact import Artifact, recorded
+from besom.tracking.artifacts.artifact import Artifact
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.links import run_link
 from besom.tracking.reading.api_file import RunFile
@@ -168,7 +168,7 @@ class ApiRun:
         Raises:
             Unreachable: the manifest of one cannot be had from here.
         """
-        return [recorded(row, self._door.blobs) for row in self._door.ask("artifacts_of", run=self.id)]
+        return [Artifact.recorded(row, self._door.blobs) for row in self._door.ask("artifacts_of", run=self.id)]
 
     def delete(self, delete_artifacts: bool = False) -> None:
         """Delete it from the store; a trial's place in its sweep stays counted.

@@ -57,7 +57,7 @@ class DisabledRun(Run):
 
     def log(self, data: Mapping[str, Any], step: int | None = None, commit: bool | None = None) -> None:
         """Bring the summary up to date."""
-        row, _ = self._checked(data)
+        row, _ = self._names.checked(data)
         self.summary.logged(row)
 
     def save(self, *_: Any, **__: Any) -> bool:

@@ -6,12 +6,12 @@ import atexit
 import functools
 import os
 import sys
-import traceback
 from typing import Any, NoReturn
 
 from besom.tracking.run.active import forget, runs_in_process
-from besom.tracking.run.run import Run, last_lines
+from besom.tracking.run.run import Run
 from besom.tracking.run.surroundings import in_notebook
+from besom.tracking.run.tracebacks import traceback_of
 
 __all__ = ["finish_at_exit"]
 
@@ -46,7 +46,7 @@ def _end_of_process(exits: list[Any]) -> tuple[int, str]:
     if isinstance(uncaught, SystemExit):
         return _exit_of(uncaught.code)
     if uncaught is not None:
-        return 1, last_lines("".join(traceback.format_exception(uncaught)))
+        return 1, traceback_of(uncaught)
     return _exit_of(exits[-1] if exits else None)
 
 

@@ -6,22 +6,18 @@ Knows its writer and, inside a sweep, its trial; knows nothing of the store.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from besom.broker.connection import Connection
-from besom.disk import private_folder
 from besom.errors import (
     BesomError,
     FinishedRun,
-    TooLarge,
     TrialCancelled,
     TrialInterrupted,
     TrialPreempted,
@@ -29,39 +25,29 @@ from besom.errors import (
     UsageError,
 )
 from besom.messages import Event
-from besom.settings import read_settings
-from besom.tracking.artifacts.artifact import Artifact, log_artifact, use_artifact
-from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.outbox import Outbox
-from besom.tracking.blobs.ways import blobs_of
-from besom.tracking.media.media import Media
-from besom.tracking.media.recognise import as_media
-from besom.tracking.metrics import Metric, Metrics
+from besom.tracking.metrics import METRICS_KEY, Metric, Metrics
 from besom.tracking.run.alert import LOG_LEVELS, AlertLevel, Alerts
 from besom.tracking.run.config import RunConfig
-from besom.tracking.run.identity import Identified, Mode, RunIdentity
-from besom.tracking.run.restoring import restore
+from besom.tracking.run.files import WithFiles
+from besom.tracking.run.identity import Mode, RunIdentity
 from besom.tracking.run.resuming import Earlier
-from besom.tracking.run.saving import Policy, Saver, is_nothing, is_python, log_code
+from besom.tracking.run.row import Names, join
+from besom.tracking.run.rungs import Rungs
 from besom.tracking.run.settings import RunSettings
 from besom.tracking.run.summary import Summary
+from besom.tracking.run.tracebacks import traceback_of
 from besom.tracking.run.trial import Trial
-from besom.tracking.values import KEY_LIMIT, KEYS_LIMIT, logged, utf8
 from besom.tracking.watching.watch import Watch, Watched
 from besom.tracking.writing.flusher import flusher
 from besom.tracking.writing.writer import SyncStatus, Writer
 
-__all__ = ["ERROR_LINES", "METRICS_KEY", "Mode", "Run", "RunIdentity", "last_lines"]
+__all__ = ["Mode", "Run", "RunIdentity"]
 
 log = logging.getLogger("besom")
 
-STEP_LIMIT = 2**62
+_STEP_LIMIT = 2**62
 """Steps are kept in 64 bits."""
-METRICS_KEY = "_metrics"
-"""Where a run's config keeps what was defined of its metrics; names with _ in front are not the user's."""
-ERROR_LINES = 30
-"""Lines of a traceback that are kept."""
-
 _INTERRUPTS: dict[str, type[TrialInterrupted]] = {
     "cancel": TrialCancelled,
     "stop": TrialStopped,
@@ -69,7 +55,7 @@ _INTERRUPTS: dict[str, type[TrialInterrupted]] = {
 }
 
 
-class Run(Identified):
+class Run(WithFiles):
     """One recorded run. Made by `besom.init()`, usable as a context manager.
 
     Args:
@@ -85,9 +71,8 @@ class Run(Identified):
 
     # With slots an attribute that there is not is an error when it is set (`run.nmae = ...`), and a log is no slower.
     __slots__ = (
-        "__weakref__", "_alerts", "_blobs", "_directory", "_lock", "_metrics", "_names", "_on_finish", "_patience",
-        "_row", "_saver", "_warned", "_watch", "_writer", "config", "observers", "settings", "start_time",
-        "starting_step", "step", "summary",
+        "__weakref__", "_alerts", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_rungs", "_watch",
+        "_writer", "config", "observers", "settings", "start_time", "starting_step", "step", "summary",
     )  # fmt: skip
 
     def __init__(
@@ -116,11 +101,10 @@ class Run(Identified):
         self._patience = patience
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
-        self._names: dict[str, str] = {}  # as logged, and as kept
-        self._warned: set[str] = set()
+        self._names = Names(identity.id)
+        self._rungs = Rungs(trial.spec.judged) if trial and trial.spec.judged else None
         self._alerts = Alerts(identity.id)
-        self._blobs: Blobs | None = None
-        self._saver: Saver | None = None
+        self._blobs = self._saver = None
         self._watch: Watch | None = None
         self._metrics = Metrics(earlier.summary if earlier else {})
         self._earlier = earlier
@@ -132,15 +116,6 @@ class Run(Identified):
 
     def __repr__(self) -> str:
         return f"<besom run {self.project}/{self.id} ({self.state})>"
-
-    @property
-    def dir(self) -> str:
-        """The run's own folder, the same for every attempt of a trial; made when it is asked for.
-
-        Raises:
-            Unreachable: it cannot be made.
-        """
-        return str(private_folder(self._directory))
 
     # ---- logging
 
@@ -157,33 +132,18 @@ class Run(Identified):
         Raises:
             TypeError: `data` is no mapping, a key no string, or a value cannot be kept.
             FinishedRun: after `finish()`.
-            TrialInterrupted: the trial was stopped, cancelled or handed back (a BaseException).
+            TrialInterrupted: the trial was stopped, cancelled or handed back (a BaseException); what was given is kept.
         """
-        if self.trial is not None:
-            self._raise_if_interrupted()
         if self.state != "running":
             raise FinishedRun(self.id, "log()")
-        row, media = self._checked(data)
+        row, media = self._names.checked(data)
         if step is not None:
             step = _whole(step)
         if media and (step is None or step >= self.step):
-            row.update(self._kept(media, self.step if step is None else step))
-        with self._lock:
-            if self.state != "running":  # ended by another thread
-                raise FinishedRun(self.id, "log()")
-            if step is not None:
-                if step < self.step:
-                    log.warning("log(step=%d) comes after step %d; steps only grow, so it is ignored", step, self.step)
-                    return
-                if step > self.step:
-                    self._close_row(force=False)
-                    self.step = step
-            if self._row:
-                _join(self._row, row)
-            else:
-                self._row = row
-            if commit if commit is not None else step is None:
-                self._close_row(force=True)
+            row.update(self._names.kept(media, self, self.step if step is None else step))
+        self._put(row, step, commit)
+        if self.trial is not None:
+            self._meet_interrupts()
 
     def close_row(self) -> None:
         """Close the row that is open, if it holds anything: the next `log` opens a new step."""
@@ -222,116 +182,7 @@ class Run(Identified):
                 flusher().wake()
         return metric
 
-    @property
-    def blobs(self) -> Blobs:
-        """Where its media and artifacts go."""
-        if self._blobs is None:
-            self._blobs = blobs_of(read_settings())
-        return self._blobs
-
-    @blobs.setter
-    def blobs(self, blobs: Blobs) -> None:
-        self._blobs = blobs
-
-    @property
-    def saver(self) -> Saver:
-        """What it saves by path."""
-        if self._saver is None:
-            self._saver = Saver(self)
-        return self._saver
-
-    # ---- artifacts
-
-    def log_artifact(
-        self,
-        artifact_or_path: Artifact | str | os.PathLike[str],
-        name: str | None = None,
-        type: str | None = None,
-        aliases: Sequence[str] | None = None,
-    ) -> Artifact:
-        """Record a version of an artifact; content that was recorded before is the same version.
-
-        Args:
-            artifact_or_path: An `Artifact`, or a file or folder that becomes one.
-            name: Of the artifact made of a path; the default is `run-<id>-<file name>`.
-            type: Of the artifact made of a path, such as "model" or "dataset".
-            aliases: Names of this version besides "latest".
-
-        Raises:
-            FinishedRun: after `finish()`.
-            UsageError: a name or alias that cannot be.
-        """
-        return log_artifact(self, artifact_or_path, name, type, aliases)
-
-    def use_artifact(self, artifact_or_name: Artifact | str, type: str | None = None) -> Artifact:
-        """The version at `name:v0`, `name:latest`, `project/name:alias`; its own project unless one is said.
-
-        Raises:
-            NotFound: there is none.
-            UsageError: it is of another type.
-            Unreachable: there is neither a store here nor a controller that serves one.
-        """
-        return use_artifact(self, artifact_or_name, type)
-
-    def save(
-        self,
-        glob_str: str | os.PathLike[str] | None = None,
-        base_path: str | os.PathLike[str] | None = None,
-        policy: Policy = "live",
-    ) -> list[str] | bool:
-        """Keep files with the run, to be found again by their paths.
-
-        Args:
-            glob_str: A path, or several by `*` and `**`. Without it, as scripts of early W&B call it, nothing is done.
-            base_path: The folder that names are told from; by default the working directory, and for a path from the
-                root the folder above the file's.
-            policy: "live" keeps a file again whenever it changes, "now" once, "end" when the run ends.
-
-        Returns:
-            Where the run's folder shows them.
-
-        Raises:
-            ValueError: a policy that cannot be, or files outside `base_path`.
-            FinishedRun: after `finish()`.
-        """
-        self._must_run("save()")
-        if glob_str is None:
-            return True
-        return self.saver.save(os.fspath(glob_str), Path(base_path) if base_path is not None else None, policy)
-
-    def restore(
-        self, name: str, run_path: str | None = None, replace: bool = False, root: str | os.PathLike[str] | None = None
-    ) -> IO[str]:
-        """A file that this run, or the one at `run_path`, saved: written below `root` and open for reading.
-
-        Args:
-            name: Its path in that run.
-            run_path: `id`, `project/id` or `entity/project/id`.
-            replace: Write over a file that is there; by default that one is opened.
-            root: A folder; by default this run's.
-
-        Raises:
-            NotFound: that run has no such file.
-            Unreachable: it cannot be had from here.
-        """
-        return restore(name, run_path or self.path, replace, root or self.dir)
-
-    def log_code(
-        self,
-        root: str | None = ".",
-        name: str | None = None,
-        include_fn: Callable[..., bool] = is_python,
-        exclude_fn: Callable[..., bool] = is_nothing,
-    ) -> Artifact | None:
-        """Record source files as an artifact of type "code"; None when there are none.
-
-        Args:
-            root: The folder they are in; hidden files and besom's own are left out.
-            name: Of the artifact; by default it is made of project and program.
-            include_fn: Whether a file belongs to it, by its path, or path and root; by default Python files.
-            exclude_fn: Whether it does not all the same.
-        """
-        return log_code(self, root, name, include_fn, exclude_fn)
+    # ---- telling
 
     def tell(self, event: Event, needs: Collection[str] = ()) -> None:
         """Record an event, after the blobs it needs; what Redis does not take now is tried again at the end."""
@@ -340,24 +191,6 @@ class Run(Identified):
             place.tell(event, needs)
         else:
             self._writer.tell(event)
-
-    def log_model(
-        self, path: str | os.PathLike[str], name: str | None = None, aliases: Sequence[str] | None = None
-    ) -> Artifact:
-        """Record a file or folder as a version of an artifact of the type "model"; see `log_artifact`."""
-        return log_artifact(self, path, name, "model", aliases)
-
-    def use_model(self, name: str) -> str:
-        """Bring a model here; the path of its file, or of its folder when there are several.
-
-        Raises:
-            NotFound: there is none; see `use_artifact`.
-            UsageError: it is no model.
-        """
-        artifact = use_artifact(self, name, "model")
-        return artifact.file() if artifact.file_count == 1 else artifact.download()
-
-    # ---- telling
 
     def alert(
         self,
@@ -439,7 +272,7 @@ class Run(Identified):
         with self._lock:
             if self.state == "running":
                 for key, value in values.items():
-                    if (name := self._names.get(key) or self._new_name(key)) is not None:
+                    if (name := self._names.of(key)) is not None:
                         self._row[name] = value
 
     def _watching(self) -> Watch:
@@ -495,8 +328,7 @@ class Run(Identified):
         if error is None:
             self.finish()
         else:
-            text = "" if isinstance(error, TrialInterrupted) else last_lines("".join(traceback.format_exception(error)))
-            self.finish(1, error=text)
+            self.finish(1, error="" if isinstance(error, TrialInterrupted) else traceback_of(error))
 
     # ---- for init
 
@@ -526,28 +358,6 @@ class Run(Identified):
     def _connection(self) -> Connection | None:
         return self._writer.connection
 
-    def _checked(self, data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Media]]:
-        """Plain values, and media; what has no room is left out, and said once for each name."""
-        if type(data) is not dict and not isinstance(data, Mapping):
-            raise TypeError(f"besom.log takes a dict of names and values, not {type(data).__name__}")
-        row: dict[str, Any] = {}
-        media: dict[str, Media] = {}
-        for key, value in data.items():
-            name = self._names.get(key)
-            if name is None and (name := self._new_name(key)) is None:
-                continue
-            kind = type(value)
-            if kind is float or kind is int:
-                row[name] = value
-            elif (shown := as_media(value)) is not None:
-                media[name] = shown
-            else:
-                try:
-                    row[name] = logged(value, key)
-                except TooLarge as error:
-                    self._warn(key, f"{error}; it is left out")
-        return row, media
-
     def _settle_blobs(self) -> None:
         try:
             left = self.blobs.settle(self._patience)
@@ -556,34 +366,6 @@ class Run(Identified):
             return
         if left:
             log.warning("run %s: %d files have not arrived yet; a later run here sends them", self.id, left)
-
-    def _kept(self, media: Mapping[str, Media], step: int) -> dict[str, Any]:
-        """What stands in the row for media; what cannot be kept is warned about, once for each name."""
-        told = {}
-        for key, shown in media.items():
-            try:
-                told[key] = shown.to_logged(self, key, step)
-            except (OSError, BesomError) as error:
-                self._warn(key, f"{key} at step {step} cannot be kept, and is left out: {error}")
-        return told
-
-    def _new_name(self, key: Any) -> str | None:
-        """What a name is kept as that was not logged before; None when there is no room for it."""
-        if not isinstance(key, str):
-            raise TypeError(f"names in besom.log are strings, not {key!r}")
-        if len(key) > KEY_LIMIT:
-            raise UsageError(f"the name {key[:40]!r}… has {len(key)} characters; at most {KEY_LIMIT}")
-        if len(self._names) >= KEYS_LIMIT:
-            self._warn(
-                "", f"run {self.id} has {KEYS_LIMIT} names already; {key!r} and all other new names are left out"
-            )
-            return None
-        return self._names.setdefault(key, utf8(key))
-
-    def _warn(self, about: str, message: str) -> None:
-        if about not in self._warned and len(self._warned) <= KEYS_LIMIT:
-            self._warned.add(about)
-            log.warning("%s", message)
 
     def _label(self, *_: Any, **__: Any) -> None:
         """W&B's statistics of which library logs; libraries call it, and it means nothing here."""
@@ -595,12 +377,40 @@ class Run(Identified):
         defined = self._metrics.take(row) if self._metrics else None
         self.summary.logged(row)
         row["_timestamp"] = time.time()
+        if self._rungs is not None:
+            self._rungs.count(row)
         if self._writer.add(self.step, row):
             flusher().wake()
         if defined:
             self.summary.defined(defined)
             self._writer.set_summary(defined)
         self.step += 1
+
+    def _put(self, row: dict[str, Any], step: int | None, commit: bool | None) -> None:
+        """Into the open row, or one that it opens."""
+        with self._lock:
+            if self.state != "running":  # ended by another thread
+                raise FinishedRun(self.id, "log()")
+            if step is not None:
+                if step < self.step:
+                    log.warning("log(step=%d) comes after step %d; steps only grow, so it is ignored", step, self.step)
+                    return
+                if step > self.step:
+                    self._close_row(force=False)
+                    self.step = step
+            if self._row:
+                join(self._row, row)
+            else:
+                self._row = row
+            if commit if commit is not None else step is None:
+                self._close_row(force=True)
+
+    def _meet_interrupts(self) -> None:
+        """After a row is kept, so that whoever is told to end has lost nothing."""
+        if self._rungs is not None and self._rungs.reached:
+            self._rungs.reached = False
+            self._writer.await_verdict()
+        self._raise_if_interrupted()
 
     def _summary_set(self, values: dict[str, Any]) -> None:
         if self.state != "running":
@@ -620,21 +430,6 @@ def _whole(step: Any) -> int:
     if isinstance(step, bool) or not hasattr(step, "__index__"):
         raise TypeError(f"step must be an int, not {step!r}")
     whole = int(step.__index__())
-    if whole > STEP_LIMIT:
-        raise UsageError(f"step={step} is too large; at most {STEP_LIMIT}")
+    if whole > _STEP_LIMIT:
+        raise UsageError(f"step={step} is too large; at most {_STEP_LIMIT}")
     return whole
-
-
-def _join(open_row: dict[str, Any], row: Mapping[str, Any]) -> None:
-    """Add to a row that is open: of a nested dict, name by name; media are whole."""
-    for key, value in row.items():
-        held = open_row.get(key)
-        if isinstance(held, dict) and isinstance(value, dict) and not ("_type" in held or "_type" in value):
-            _join(held, value)
-        else:
-            open_row[key] = value
-
-
-def last_lines(text: str, count: int = ERROR_LINES) -> str:
-    """The last lines of a traceback or of stderr."""
-    return "\n".join(text.rstrip().splitlines()[-count:])

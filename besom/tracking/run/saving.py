@@ -23,7 +23,7 @@ from besom.tracking.artifacts.artifact import Artifact
 from besom.tracking.paths import inside
 
 if TYPE_CHECKING:
-    from besom.tracking.run.run import Run
+    from besom.tracking.run.files import WithFiles
 
 __all__ = ["Policy", "Saver", "is_nothing", "is_python", "log_code", "program_file"]
 
@@ -46,7 +46,7 @@ class Saver:
         look_seconds: Between two looks at what may have changed.
     """
 
-    def __init__(self, run: Run, look_seconds: float = _LOOK_SECONDS) -> None:
+    def __init__(self, run: WithFiles, look_seconds: float = _LOOK_SECONDS) -> None:
         self._run = run
         self._look_seconds = look_seconds
         self._lock = threading.Lock()
@@ -113,7 +113,7 @@ class Saver:
 
 
 def log_code(
-    run: Run, root: str | None, name: str | None, include_fn: Callable[..., bool], exclude_fn: Callable[..., bool]
+    run: WithFiles, root: str | None, name: str | None, include_fn: Callable[..., bool], exclude_fn: Callable[..., bool]
 ) -> Artifact | None:
     """`Run.log_code`."""
     top = Path(root or ".").resolve()

@@ -19,7 +19,8 @@ from typing import Any, Final, Literal
 from besom.broker.journal import Journal
 from besom.errors import BesomError, Unreachable
 from besom.messages import Batch, BatchBody, Event, FileSaved, RunAlerted, RunBeat, RunEnded
-from besom.tracking.artifacts.artifact import Artifact, log_artifact
+from besom.tracking.artifacts.artifact import Artifact
+from besom.tracking.artifacts.logged import log_artifact
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.paths import inside
 from besom.tracking.run.alert import LOG_LEVELS

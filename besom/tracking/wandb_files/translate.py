@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from besom.errors import TooLarge, UsageError
 from besom.messages import SYSTEM, BatchBody
-from besom.tracking.metrics import NO_SUMMARY, Metrics
-from besom.tracking.run.run import METRICS_KEY
+from besom.tracking.metrics import METRICS_KEY, NO_SUMMARY, Metrics
 from besom.tracking.values import KEY_LIMIT, logged, size_of
 from besom.tracking.wandb_files.media import FilesOfRun
 from besom.tracking.wandb_files.records import Entry, apply_changes, nested, seconds_of, value_of

@@ -20,8 +20,8 @@ from besom.messages import Batch, FileSaved, RunBeat
 from besom.settings import read_settings
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.folder import Folder
+from besom.tracking.metrics import METRICS_KEY
 from besom.tracking.reading.source import LocalSource
-from besom.tracking.run.run import METRICS_KEY
 from besom.tracking.store import history, reader
 from besom.tracking.store.alert_rows import alerts_of
 from besom.tracking.wandb_files import sending
