@@ -102,7 +102,7 @@ bench-store: $(VENV)/installed-dev  ## Measure the store with 10 million points,
 	@$(BIN)/python -m benchmarks.store
 	@$(BIN)/python -m benchmarks.store --postgres
 
-bench-stopping: $(VENV)/installed-bench  ## Measure what stopping rules save, next to Optuna's, about 20 minutes
+bench-stopping: $(VENV)/installed-bench  ## Measure what stopping rules save, next to Optuna's, half an hour after an hour for the curves
 	@.ci/packages redis-server=redis-server
 	@$(BIN)/python -m benchmarks.stopping
 

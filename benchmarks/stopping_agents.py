@@ -2,7 +2,8 @@
 
     python -m benchmarks.stopping_agents SWEEP CURVES PACE
 
-Says, of each trial, when it logged which epoch and when it was known here that the trial is to stop.
+A trial asks between its batches whether it is to stop, and goes on from its checkpoint when it is promoted. Of each
+attempt it says when it logged which epoch, what it trained in all, and when it knew that it is to stop.
 """
 
 from __future__ import annotations
@@ -17,16 +18,40 @@ from benchmarks.curves import read_curves, written
 from benchmarks.machine import say
 
 QUIET = {"console": "off", "disable_git": True, "disable_stats": True}
-POLL = 0.01
+BATCH_SECONDS = 0.01
 
 
-def known_by(run: Any, deadline: float) -> float | None:
-    """Wait till then; when within that time it was known that the trial is to stop."""
-    while (now := time.time()) < deadline:
-        if run.should_stop():
-            return now
-        time.sleep(min(POLL, max(0.0, deadline - now)))
-    return None
+class Attempt:
+    """What one attempt at a trial has done."""
+
+    def __init__(self, run: Any, curve: list[float], pace: float) -> None:
+        self.run, self.curve, self.pace = run, curve, pace
+        self.file = Path(run.dir) / "epoch"
+        self.first = int(self.file.read_text()) if self.file.exists() else 0
+        self.logged: list[float] = []
+        self.waited: list[float] = []
+        self.trained = 0.0
+        self.known: float | None = None
+
+    def work(self) -> None:
+        for epoch, accuracy in enumerate(self.curve[self.first :], self.first):
+            self._train()
+            self.logged.append(time.time())
+            try:
+                self.run.log({"valid_accuracy": accuracy}, step=epoch, commit=True)
+            finally:
+                self.waited.append(time.time() - self.logged[-1])
+                self.file.write_text(str(epoch + 1))
+
+    def _train(self) -> None:
+        """An epoch, as far as it comes."""
+        began = time.time()
+        while (spent := time.time() - began) < self.pace:
+            if self.run.should_stop():
+                self.trained += spent / self.pace
+                raise besom.TrialStopped
+            time.sleep(min(BATCH_SECONDS, self.pace - spent))
+        self.trained += 1
 
 
 def main() -> None:
@@ -34,21 +59,19 @@ def main() -> None:
     curves = read_curves(path)
 
     def trial() -> None:
-        logged: list[float] = []
-        known: float | None = None
         with besom.init(settings=QUIET) as run:
             assert run is not None
+            attempt = Attempt(run, list(curves[written(dict(run.config))].valid), pace)
             try:
-                for accuracy in curves[written(dict(run.config))]:
-                    known = known_by(run, time.time() + pace)
-                    if not known:
-                        logged.append(time.time())
-                    run.log({"valid_accuracy": accuracy})
+                attempt.work()
             except besom.TrialStopped:
-                known = known or time.time()
+                attempt.known = time.time()
                 raise
             finally:
-                say(trial=int(run.id.rpartition("-")[2]), logged=logged, known=known)
+                say(
+                    trial=int(run.id.rpartition("-")[2]), first=attempt.first, trained=attempt.trained,
+                    logged=attempt.logged, waited=attempt.waited, known=attempt.known,
+                )  # fmt: skip
 
     besom.agent(sweep, trial)
     say(done=True)

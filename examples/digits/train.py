@@ -23,13 +23,14 @@ import besom
 DEFAULTS = {"learning_rate": 0.001, "alpha": 0.0001, "hidden": 64, "batch_size": 64, "activation": "relu", "epochs": 12}
 
 
-def train(config: Any) -> Iterator[dict[str, float]]:
-    """Losses and accuracy after each epoch."""
+def split() -> Any:
+    """Images to train on, images to validate on, and the labels of both."""
     images, labels = load_digits(return_X_y=True)
-    images = images / 16.0
-    x_train, x_valid, y_train, y_valid = train_test_split(
-        images, labels, test_size=0.3, random_state=0, stratify=labels
-    )
+    return train_test_split(images / 16.0, labels, test_size=0.3, random_state=0, stratify=labels)
+
+
+def epochs(config: Any, images: np.ndarray, labels: np.ndarray) -> Iterator[MLPClassifier]:
+    """The model after each epoch."""
     model = MLPClassifier(
         hidden_layer_sizes=(config.hidden,),
         activation=config.activation,
@@ -40,10 +41,17 @@ def train(config: Any) -> Iterator[dict[str, float]]:
     )
     order = np.random.default_rng(0)
     for _ in range(config.epochs):
-        shuffled = order.permutation(len(x_train))
+        shuffled = order.permutation(len(images))
         for start in range(0, len(shuffled) - config.batch_size + 1, config.batch_size):  # whole batches only
             batch = shuffled[start : start + config.batch_size]
-            model.partial_fit(x_train[batch], y_train[batch], classes=np.arange(10))
+            model.partial_fit(images[batch], labels[batch], classes=np.arange(10))
+        yield model
+
+
+def train(config: Any) -> Iterator[dict[str, float]]:
+    """Losses and accuracy after each epoch."""
+    x_train, x_valid, y_train, y_valid = split()
+    for model in epochs(config, x_train, y_train):
         yield {
             "train_loss": log_loss(y_train, model.predict_proba(x_train), labels=np.arange(10)),
             "valid_loss": log_loss(y_valid, model.predict_proba(x_valid), labels=np.arange(10)),
