@@ -21,7 +21,7 @@ from besom.controller import slots
 from besom.controller.loop import Controller
 from besom.controller.service import stop_on_signals
 from besom.settings import read_settings
-from besom.tracking.store import Store
+from besom.tracking.store.store import Store
 
 
 class Meter:

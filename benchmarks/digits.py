@@ -23,8 +23,8 @@ from besom.broker.connection import Connection
 from besom.controller.create import create_sweep
 from besom.controller.sweep_config import load
 from besom.settings import read_settings
-from besom.tracking.schema import trials
-from besom.tracking.store import Store
+from besom.tracking.store.schema import trials
+from besom.tracking.store.store import Store
 
 SWEEP = Path(__file__).parents[1] / "examples" / "digits" / "sweep.yaml"
 METHODS = ("random", "bayes")

@@ -34,8 +34,8 @@ from besom.broker.connection import BLOCK_SECONDS, to_json
 from besom.broker.keys import Keys
 from besom.broker.ledger import CRASH_LIMIT
 from besom.broker.turns import Turn, TurnJob, TurnQueue, read_turn
-from besom.tracking.schema import attempts, trials
-from besom.tracking.store import Store
+from besom.tracking.store.schema import attempts, trials
+from besom.tracking.store.store import Store
 
 LEASE = 30.0
 SCRIPTS = ("claim", "beat", "complete", "reap", "leave")

@@ -35,7 +35,7 @@ from besom.strategies.stopping import Curve
 
 RULES: dict[str, dict[str, Any]] = {
     "hyperband": {"type": "hyperband", "eta": 3},
-    "asha": {"type": "asha", "eta": 3, "max_iter": EPOCHS},
+    "asha": {"type": "asha", "eta": 3, "max_iter": EPOCHS, "promote": False},
 }
 VALIDATED = 540
 """Images that an accuracy is measured on."""
@@ -104,11 +104,16 @@ def due_times(
     rule = config.early_terminate.rule() if config.early_terminate else None
     assert rule is not None
     values: dict[int, tuple[float, ...]] = {}
+    passed: dict[int, int] = {}
     due: dict[int, float] = {}
     for at, number in sorted((at, number) for number, times in logged.items() for at in times):
         values[number] = (*values.get(number, ()), -curves[number - 1][len(values.get(number, ()))])
-        for told in rule.decide([Curve(n, curve, len(curve) < EPOCHS) for n, curve in sorted(values.items())]):
-            due.setdefault(told, at)
+        known = sorted(values.items())
+        verdict = rule.decide([
+            Curve(n, curve, len(curve) < EPOCHS and n not in due, passed.get(n, 0)) for n, curve in known
+        ])  # fmt: skip
+        passed.update(verdict.passes)
+        due.update(dict.fromkeys(verdict.stops, at))
     return due
 
 

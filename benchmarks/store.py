@@ -46,13 +46,13 @@ from besom.messages import (
     read_events,
 )
 from besom.settings import read_settings
-from besom.tracking.api import Api
-from besom.tracking.overviews import overviews
-from besom.tracking.reader import run_count
-from besom.tracking.recorder import Recorder
-from besom.tracking.rows import pieces_of
-from besom.tracking.schema import metadata
-from besom.tracking.store import Store
+from besom.tracking.reading.api import Api
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.overviews import overviews
+from besom.tracking.store.reader import run_count
+from besom.tracking.store.rows import pieces_of
+from besom.tracking.store.schema import metadata
+from besom.tracking.store.store import Store
 from tests.postgres_server import PostgresServer
 
 TURN = 500

@@ -31,26 +31,8 @@ if TYPE_CHECKING:
     from besom.errors import TrialPreempted as TrialPreempted
     from besom.errors import TrialStopped as TrialStopped
     from besom.errors import UsageError as UsageError
-    from besom.tracking import plot as plot
-    from besom.tracking.active import alert as alert
-    from besom.tracking.active import define_metric as define_metric
-    from besom.tracking.active import finish as finish
-    from besom.tracking.active import join as join
-    from besom.tracking.active import log as log
-    from besom.tracking.active import log_artifact as log_artifact
-    from besom.tracking.active import log_model as log_model
-    from besom.tracking.active import mark_preempting as mark_preempting
-    from besom.tracking.active import restore as restore
-    from besom.tracking.active import save as save
-    from besom.tracking.active import unwatch as unwatch
-    from besom.tracking.active import use_artifact as use_artifact
-    from besom.tracking.active import use_model as use_model
-    from besom.tracking.active import watch as watch
-    from besom.tracking.alert import AlertLevel as AlertLevel
-    from besom.tracking.api import Api as Api
-    from besom.tracking.artifacts import Artifact as Artifact
-    from besom.tracking.config import RunConfig
-    from besom.tracking.init import init as init
+    from besom.tracking.artifacts.artifact import Artifact as Artifact
+    from besom.tracking.media import plot as plot
     from besom.tracking.media.audio import Audio as Audio
     from besom.tracking.media.histogram import Histogram as Histogram
     from besom.tracking.media.html import Html as Html
@@ -59,15 +41,33 @@ if TYPE_CHECKING:
     from besom.tracking.media.plotly import Plotly as Plotly
     from besom.tracking.media.table import Table as Table
     from besom.tracking.media.video import Video as Video
-    from besom.tracking.run import Run as Run
-    from besom.tracking.session import login as login
-    from besom.tracking.session import setup as setup
-    from besom.tracking.session import teardown as teardown
-    from besom.tracking.settings import RunSettings as Settings
-    from besom.tracking.summary import Summary
-    from besom.tracking.terminal import termerror as termerror
-    from besom.tracking.terminal import termlog as termlog
-    from besom.tracking.terminal import termwarn as termwarn
+    from besom.tracking.reading.api import Api as Api
+    from besom.tracking.run.active import alert as alert
+    from besom.tracking.run.active import define_metric as define_metric
+    from besom.tracking.run.active import finish as finish
+    from besom.tracking.run.active import join as join
+    from besom.tracking.run.active import log as log
+    from besom.tracking.run.active import log_artifact as log_artifact
+    from besom.tracking.run.active import log_model as log_model
+    from besom.tracking.run.active import mark_preempting as mark_preempting
+    from besom.tracking.run.active import restore as restore
+    from besom.tracking.run.active import save as save
+    from besom.tracking.run.active import unwatch as unwatch
+    from besom.tracking.run.active import use_artifact as use_artifact
+    from besom.tracking.run.active import use_model as use_model
+    from besom.tracking.run.active import watch as watch
+    from besom.tracking.run.alert import AlertLevel as AlertLevel
+    from besom.tracking.run.config import RunConfig
+    from besom.tracking.run.init import init as init
+    from besom.tracking.run.run import Run as Run
+    from besom.tracking.run.session import login as login
+    from besom.tracking.run.session import setup as setup
+    from besom.tracking.run.session import teardown as teardown
+    from besom.tracking.run.settings import RunSettings as Settings
+    from besom.tracking.run.summary import Summary
+    from besom.tracking.run.terminal import termerror as termerror
+    from besom.tracking.run.terminal import termlog as termlog
+    from besom.tracking.run.terminal import termwarn as termwarn
 
     run: Run | None
     config: RunConfig
@@ -128,7 +128,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Artifact": ("besom.tracking.artifacts", "Artifact"),
+    "Artifact": ("besom.tracking.artifacts.artifact", "Artifact"),
     "Audio": ("besom.tracking.media.audio", "Audio"),
     "Histogram": ("besom.tracking.media.histogram", "Histogram"),
     "Html": ("besom.tracking.media.html", "Html"),
@@ -137,25 +137,25 @@ _HOMES = {
     "Plotly": ("besom.tracking.media.plotly", "Plotly"),
     "Table": ("besom.tracking.media.table", "Table"),
     "Video": ("besom.tracking.media.video", "Video"),
-    "plot": ("besom.tracking.plot", ""),
-    "Api": ("besom.tracking.api", "Api"),
-    "Run": ("besom.tracking.run", "Run"),
-    "init": ("besom.tracking.init", "init"),
+    "plot": ("besom.tracking.media.plot", ""),
+    "Api": ("besom.tracking.reading.api", "Api"),
+    "Run": ("besom.tracking.run.run", "Run"),
+    "init": ("besom.tracking.run.init", "init"),
     "open_sweep": ("besom.agent.ask", "open_sweep"),
     "sweep": ("besom.controller.create", "sweep"),
-    "AlertLevel": ("besom.tracking.alert", "AlertLevel"),
-    "Settings": ("besom.tracking.settings", "RunSettings"),
-    "login": ("besom.tracking.session", "login"),
-    "setup": ("besom.tracking.session", "setup"),
-    "teardown": ("besom.tracking.session", "teardown"),
+    "AlertLevel": ("besom.tracking.run.alert", "AlertLevel"),
+    "Settings": ("besom.tracking.run.settings", "RunSettings"),
+    "login": ("besom.tracking.run.session", "login"),
+    "setup": ("besom.tracking.run.session", "setup"),
+    "teardown": ("besom.tracking.run.session", "teardown"),
     **{
-        name: ("besom.tracking.active", name)
+        name: ("besom.tracking.run.active", name)
         for name in (
             "alert", "define_metric", "finish", "join", "log", "log_artifact",
             "log_model", "mark_preempting", "restore", "save", "unwatch", "use_artifact", "use_model", "watch",
         )
     },
-    **{name: ("besom.tracking.terminal", name) for name in ("termerror", "termlog", "termwarn")},
+    **{name: ("besom.tracking.run.terminal", name) for name in ("termerror", "termlog", "termwarn")},
     **{
         name: ("besom.errors", name)
         for name in (
@@ -218,7 +218,7 @@ class _Besom(ModuleType):
         """The active run, or None."""
         if "run" in self.__dict__:
             return self.__dict__["run"]
-        return _import("besom.tracking.active", "active_run")()
+        return _import("besom.tracking.run.active", "active_run")()
 
     @property
     def config(self) -> Any:

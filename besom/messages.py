@@ -51,6 +51,7 @@ __all__ = [
     "TrialsReopened",
     "Unreadable",
     "encode",
+    "home_of",
     "read_events",
     "read_spec",
     "run_id_of",
@@ -106,6 +107,14 @@ class SweepEdit(Message):
     """Trials that had been issued. Given points that had had their turn by then are no longer in the config."""
 
 
+class Judged(Message):
+    """What a stopping rule judges trials by."""
+
+    metric: str
+    rungs: tuple[int, ...]
+    """Values of the metric after which it does, in order."""
+
+
 class SweepSpec(Message):
     """A sweep as agents, readers and the controller see it; stands in the sweep's hash in Redis."""
 
@@ -127,6 +136,8 @@ class SweepSpec(Message):
     """Seconds that one attempt may take."""
     weight: float = 1.0
     """Share of the agents that serve several sweeps."""
+    judged: Judged | None = None
+    """Where its stopping rule judges a trial; `log` waits there for the verdict."""
     signature: str = ""
     """HMAC of what would be executed, by whoever knows BESOM_SECRET."""
     edits: tuple[SweepEdit, ...] = ()
@@ -184,6 +195,12 @@ class Claim(Message):
 def run_id_of(sweep: str, number: int) -> str:
     """Id of the run of one trial."""
     return f"{sweep}-{number}"
+
+
+def home_of(run: str) -> tuple[str, int]:
+    """Sweep and number that a run's id speaks of; ("", 0) when it is no trial's id."""
+    sweep, _, number = run.rpartition("-")
+    return (sweep, int(number)) if sweep and number.isascii() and number.isdigit() else ("", 0)
 
 
 class Event(Message):

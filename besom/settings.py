@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from besom.errors import ConfigError
@@ -24,10 +24,17 @@ _NAME = r"^[^/\\#?%:\x00-\x1f]{1,128}$"  # as in a sweep config
 _NAME_RULE = r"a text of 1 to 128 characters without / \ # ? % :"
 
 
+def _or_of_wandb(name: str) -> AliasChoices:
+    """Our variable, and where it is not set W&B's."""
+    return AliasChoices(f"BESOM_{name}", f"WANDB_{name}")
+
+
 class Settings(BaseSettings):
     """One field for each BESOM_* variable; times in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="BESOM_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="BESOM_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
 
     redis_url: SecretStr | None = None
     """Redis to use; unset means the service with its embedded Redis."""
@@ -60,6 +67,17 @@ class Settings(BaseSettings):
     """How long `finish()` tries to reach Redis before it leaves a spool file behind."""
     on_sigterm: OnSignal = "release"
     on_sigint: OnSignal = "finish"
+    agent_disable_flapping: bool = Field(
+        False, validation_alias=_or_of_wandb("AGENT_DISABLE_FLAPPING"), description="true or false"
+    )
+    """An agent goes on though 3 trials fail within its first minute."""
+    agent_max_initial_failures: int = Field(
+        5,
+        ge=0,
+        validation_alias=_or_of_wandb("AGENT_MAX_INITIAL_FAILURES"),
+        description="a whole number, 0 for no limit",
+    )
+    """So many failures and no success end an agent."""
     secret: SecretStr | None = None
     """Signs sweeps, so that agents which know it run their commands."""
     silent: bool = False
@@ -89,7 +107,8 @@ def read_settings(**overrides: Any) -> Settings:
         ConfigError: names each BESOM_* variable whose value cannot be.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
-    told = frozenset((name, os.environ[name]) for name in os.environ if name.upper().startswith(("BESOM_", "HOME")))
+    read = ("BESOM_", "HOME", "WANDB_AGENT_")
+    told = frozenset((name, os.environ[name]) for name in os.environ if name.upper().startswith(read))
     overridden = tuple(sorted(given.items()))
     if all(isinstance(value, Hashable) for value in given.values()):
         return _settings(told, overridden)
@@ -107,9 +126,16 @@ def _settings(told: frozenset[tuple[str, str]], overrides: tuple[tuple[str, Any]
 
 
 def _explain(problem: Any, given: dict[str, Any]) -> str:
-    field = str(problem["loc"][0])
-    name = field if field in ("project", "entity") and field in given else f"BESOM_{field.upper()}"
+    field = str(problem["loc"][0]).lower().removeprefix("besom_")  # of one that W&B has too our variable's name
+    name = field if field in ("project", "entity") and field in given else _variable(field)
     shown = "(hidden)" if name in ("BESOM_REDIS_URL", "BESOM_SECRET") else repr(problem["input"])
     rule = Settings.model_fields[field].description
     reason = f"write {rule}" if rule else problem["msg"][:1].lower() + problem["msg"][1:]
     return f"{name}={shown} cannot be: {reason}"
+
+
+def _variable(field: str) -> str:
+    """The variable of a field: the one that is set, where W&B has one too."""
+    alias = Settings.model_fields[field].validation_alias
+    names = [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [f"BESOM_{field.upper()}"]
+    return next((name for name in names if os.environ.get(name)), names[0])

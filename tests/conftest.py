@@ -13,7 +13,7 @@ import fakeredis
 import pytest
 
 from besom.broker.connection import Connection
-from besom.tracking.connections import release_connections
+from besom.tracking.writing.connections import release_connections
 from tests.postgres_server import PostgresServer, binaries
 from tests.redis_server import RedisServer
 

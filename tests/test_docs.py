@@ -15,7 +15,7 @@ from besom.cli import cli
 from besom.controller import parse
 from besom.controller.sweep_file import read_sweep_file
 from besom.settings import Settings
-from besom.tracking.settings import VARIABLES
+from besom.tracking.run.settings import VARIABLES
 
 ROOT = Path(__file__).parent.parent
 NAMES = [
@@ -27,8 +27,6 @@ DEPLOY = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path
 
 CHILD = {"BESOM_TRIAL", "BESOM_TRIAL_DIR", "BESOM_SWEEP_ID", "BESOM_RUN_ID", "BESOM_SWEEP_PARAM_PATH"}
 """What an agent sets for the programs it runs."""
-AGENT = {"BESOM_AGENT_DISABLE_FLAPPING", "BESOM_AGENT_MAX_INITIAL_FAILURES"}
-"""W&B's switches of an agent, read where it starts."""
 
 RUN = {f"BESOM_{name}" for name in VARIABLES.values()}
 """What `init()` reads."""
@@ -137,15 +135,15 @@ SETTINGS = {f"BESOM_{name.upper()}" for name in Settings.model_fields}
 
 @pytest.mark.parametrize("name", [*TEXTS, *DEPLOY])
 def test_variables_exist(name: str) -> None:
-    """Every BESOM_ variable that is named is a setting, or one that an agent sets or reads."""
+    """Every BESOM_ variable that is named is a setting, or one that an agent sets."""
     named = set(re.findall(r"\bBESOM_[A-Z_]*[A-Z]\b", {**TEXTS, **DEPLOY}[name]))
-    assert named - SETTINGS - CHILD - AGENT - RUN == set()
+    assert named - SETTINGS - CHILD - RUN == set()
 
 
 def test_every_setting_is_documented() -> None:
     """The table in operations.md has a row for each setting, and for no other."""
     rows = set(re.findall(r"^\| `(BESOM_\w+)` \|", TEXTS["docs/operations.md"], re.MULTILINE))
-    assert rows - AGENT - RUN == SETTINGS - RUN
+    assert rows - RUN == SETTINGS - RUN
     assert rows >= RUN
     assert set(re.findall(r"`(BESOM_\w+)`", TEXTS["docs/operations.md"])) >= CHILD
 
@@ -182,7 +180,7 @@ def test_links_lead_somewhere(name: str) -> None:
 def test_named_modules_exist(name: str) -> None:
     """Every file of the package or the tests that a document names is there."""
     named = set(re.findall(r"`((?:besom|tests|deploy|examples|docs)/[\w./@-]+)`", TEXTS[name]))
-    named |= {f"besom/{path}" for path in re.findall(r"`((?:tracking|controller|broker)/\w+\.py)`", TEXTS[name])}
+    named |= {f"besom/{path}" for path in re.findall(r"`((?:tracking|controller|broker)/[\w/]+\.py)`", TEXTS[name])}
     assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 

@@ -17,17 +17,18 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "besom"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "failpoint", "settings", "messages", "disk", "launcher"}
+BASE = {"errors", "failpoint", "settings", "messages", "macros", "disk", "launcher"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "failpoint": set(),
     "launcher": set(),
+    "macros": set(),
     "settings": {"errors"},
     "messages": {"errors"},
     "disk": {"errors"},
     "strategies": {"errors", "messages"},
     "broker": BASE,
-    "tracking": BASE | {"broker"},
+    "tracking": BASE | {"broker", "strategies"},
     "agent": BASE | {"broker", "tracking"},
     "controller": BASE | {"broker", "tracking", "strategies"},
     "dashboard": BASE | {"broker", "tracking"},
@@ -36,6 +37,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": BASE | {"compat", "strategies", "broker", "tracking", "agent", "controller", "dashboard"},
 }
 """Rooms, and the rooms that each may import besides itself. Lower ones never know the upper ones."""
+
+IN_TRACKING: dict[str, set[str]] = {
+    "": set(),
+    "blobs": {""},
+    "media": {"", "blobs"},
+    "artifacts": {"", "blobs", "media"},
+    "store": {"", "blobs", "media"},
+    "recording": {"", "store"},
+    "reading": {"", "blobs", "artifacts", "store"},
+    "writing": {"", "blobs"},
+    "watching": {"", "blobs", "media"},
+    "run": {"", "blobs", "media", "artifacts", "writing", "watching"},
+    "wandb_files": {"", "blobs", "artifacts", "writing", "watching", "run"},
+}
+"""The same for the rooms of tracking; modules that several share stand in tracking itself."""
+
+ASKED_LATE = {"besom.tracking.reading.api"}
+"""What any room of tracking may import inside a function: who goes on with a run or uses an artifact reads."""
 
 NEEDS_MORE = {"besom.integration.xgboost"}
 """Modules that import at their head what besom does not depend on; tests/integrations imports them."""
@@ -59,6 +78,12 @@ def module_of(path: Path) -> str:
 def room_of(module: str) -> str:
     """besom.broker.keys stands in broker; besom itself is the door."""
     return module.split(".")[1] if "." in module else ""
+
+
+def tracking_room_of(module: str) -> str:
+    """besom.tracking.store.rows stands in store; besom.tracking.values in tracking itself."""
+    room = ".".join(module.split(".")[2:3])
+    return room if (PACKAGE / "tracking" / room).is_dir() else ""
 
 
 MODULES = {module_of(path): path for path in FILES}
@@ -113,6 +138,16 @@ def test_imports_point_one_way(module: str) -> None:
     if room in ("cli", "compat"):
         reached.discard("")  # the version, the place of the package; what compat stands in for is all behind the door
     assert reached <= MAY_IMPORT[room], f"{module} imports {sorted(reached - MAY_IMPORT[room])}"
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if name.startswith("besom.tracking.")))
+def test_imports_in_tracking_point_one_way(module: str) -> None:
+    """What is kept does not know who writes, nor does what reads; a run stands on all that writes it."""
+    room = tracking_room_of(module)
+    named = {name for name in imports_of(MODULES[module]) if name.startswith("besom.tracking")}
+    late = ASKED_LATE - set(top_imports_of(MODULES[module]))
+    reached = {tracking_room_of(name) for name in named - late} - {room}
+    assert reached <= IN_TRACKING[room], f"{module} imports {sorted(reached - IN_TRACKING[room])}"
 
 
 def test_the_door_imports_nothing_at_once() -> None:

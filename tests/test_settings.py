@@ -30,6 +30,10 @@ BAD = [
     ("BESOM_ON_SIGTERM", "ignore"),
     ("BESOM_ON_SIGINT", "FINISH!"),
     ("BESOM_SILENT", "perhaps"),
+    ("BESOM_AGENT_DISABLE_FLAPPING", "maybe"),
+    ("BESOM_AGENT_MAX_INITIAL_FAILURES", "1.5"),
+    ("WANDB_AGENT_DISABLE_FLAPPING", "maybe"),
+    ("WANDB_AGENT_MAX_INITIAL_FAILURES", "-1"),
 ]
 
 
@@ -61,6 +65,17 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     assert settings.redis_url is None
     assert settings.lease_seconds == 30.0
     assert settings.home == Path.home() / ".local" / "share" / "besom"
+
+
+def test_a_switch_that_wandb_has_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B's variable is read where ours is not set or empty; an override stands above both."""
+    monkeypatch.setenv("WANDB_AGENT_MAX_INITIAL_FAILURES", "7")
+    assert read_settings().agent_max_initial_failures == 7
+    monkeypatch.setenv("BESOM_AGENT_MAX_INITIAL_FAILURES", "")
+    assert read_settings().agent_max_initial_failures == 7
+    monkeypatch.setenv("BESOM_AGENT_MAX_INITIAL_FAILURES", "8")
+    assert read_settings().agent_max_initial_failures == 8
+    assert read_settings(agent_max_initial_failures=9).agent_max_initial_failures == 9
 
 
 def test_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

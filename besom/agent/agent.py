@@ -36,7 +36,7 @@ from besom.broker.ledger import Ledger, Verdict
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped, UsageError
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings, read_settings
-from besom.tracking.connections import shared_connection
+from besom.tracking.writing.connections import shared_connection
 
 __all__ = ["Agent", "agent"]
 
@@ -92,12 +92,13 @@ def agent(
     """
     if function is not None and not callable(function):
         raise UsageError(f"function={function!r} cannot be called; pass the function itself, without ()")
+    settings = read_settings()
     limits = read_limits(
+        settings,
         count=count, max_failures=max_failures, max_consecutive_failed_runs=max_consecutive_failed_runs,
         idle_timeout=idle_timeout, max_runtime=max_runtime,
     )  # fmt: skip
     read_address(sweep_id)  # before anything is opened
-    settings = read_settings()
     connection = shared_connection(settings)
     spec = find_sweep(Ledger(connection), sweep_id, project=project, entity=entity)
     Agent(connection, spec, settings, function=function, limits=limits).run()
@@ -139,7 +140,7 @@ class Agent:
     ) -> None:
         self.connection = connection
         self.id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-        self.tally = Tally(limits or read_limits(count=count), settings.kill_delay_seconds)
+        self.tally = Tally(limits or read_limits(settings, count=count), settings.kill_delay_seconds)
         """What it did, and why it ends."""
         self._settings = settings
         self._spec = spec

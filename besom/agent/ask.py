@@ -31,10 +31,10 @@ from besom.broker.ledger import Ending, Ledger, Verdict
 from besom.errors import BesomError, TrialStopped, UsageError
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings, read_settings
-from besom.tracking.connections import shared_connection
-from besom.tracking.new_run import trial_run
-from besom.tracking.settings import RunSettings, from_environment
-from besom.tracking.trial import Trial
+from besom.tracking.run.new_run import trial_run
+from besom.tracking.run.settings import RunSettings, from_environment
+from besom.tracking.run.trial import Trial
+from besom.tracking.writing.connections import shared_connection
 
 __all__ = ["OpenSweep", "open_sweep"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import math
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -16,8 +15,9 @@ from typing import Any, Final, SupportsFloat
 
 from besom.broker.ledger import Ending
 from besom.errors import TrialCancelled, TrialInterrupted, TrialPreempted, TrialStopped, UsageError
-from besom.tracking.run import Run, last_lines
-from besom.tracking.trial import Trial, goes_back
+from besom.tracking.run.run import Run
+from besom.tracking.run.tracebacks import traceback_of
+from besom.tracking.run.trial import Trial, goes_back
 
 __all__ = ["AskedTrial"]
 
@@ -119,7 +119,7 @@ class AskedTrial:
         """
         self._begin_end("fail()")
         if isinstance(error, BaseException):
-            error = last_lines("".join(traceback.format_exception(error)))
+            error = traceback_of(error)
         if goes_back(self.trial.directory, self.trial.claim):
             self._finish("", error, 1)
         else:
@@ -182,9 +182,11 @@ class AskedTrial:
     def _by_name(self, value: Value) -> dict[str, float]:
         if isinstance(value, Mapping):
             return {name: _number(name, one) for name, one in value.items()}
-        metric = self.trial.spec.metric
+        spec, metric = self.trial.spec, self.trial.spec.metric
         if metric is None:
-            raise UsageError(f"sweep {self.trial.spec.id} has no one metric; write names too: {{'loss': {value!r}}}")
+            first, *others = [one["name"] for one in spec.config.get("metrics") or [{"name": "loss"}]]
+            rest = "".join(f", {name!r}: ..." for name in others)
+            raise UsageError(f"sweep {spec.id} has no one metric; write names too: {{{first!r}: {value!r}{rest}}}")
         return {metric.name: _number(metric.name, value)}
 
 

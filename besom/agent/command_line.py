@@ -5,22 +5,19 @@ from __future__ import annotations
 import hmac
 import json
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from besom.errors import ConfigError, UsageError
+from besom.macros import expanded, fault_in, whole_macro
 from besom.messages import SweepSpec, signature_of
 from besom.settings import Settings
 
 __all__ = ["DEFAULT_COMMAND", "check_allowed", "command_line", "sign"]
 
 DEFAULT_COMMAND: Final = ("${env}", "${interpreter}", "${program}", "${args}")
-
-_MACRO = re.compile(r"^\$\{([^}]*)\}$")
-_INNER = re.compile(r"\$\{([^}]*)\}")
 
 
 def command_line(spec: SweepSpec, params: Mapping[str, Any], params_file: Path) -> list[str]:
@@ -36,21 +33,20 @@ def command_line(spec: SweepSpec, params: Mapping[str, Any], params_file: Path) 
     """
     line: list[str] = []
     for item in spec.command or DEFAULT_COMMAND:
-        macro = _MACRO.match(item)
-        if macro is None:
-            line.append(_expanded(item, params))
-        else:
-            line.extend(_whole(macro.group(1), spec, params, params_file))
+        if fault := fault_in(item, params):
+            raise ConfigError(f"command: {item!r} {fault}")
+        macro = whole_macro(item)
+        line.extend(_whole(macro, spec, params, params_file) if macro else [_expanded(item, params)])
     return line
 
 
 def _expanded(item: str, params: Mapping[str, Any]) -> str:
-    return _INNER.sub(lambda found: _inside(found.group(1), item, params), item)
+    return expanded(item, lambda name: str(params[name]), lambda name: os.environ.get(name, name))
 
 
-def _whole(name: str, spec: SweepSpec, params: Mapping[str, Any], params_file: Path) -> list[str]:
+def _whole(macro: str, spec: SweepSpec, params: Mapping[str, Any], params_file: Path) -> list[str]:
     pairs = list(params.items())
-    match name:
+    match macro:
         case "env":
             return ["/usr/bin/env"] if os.name == "posix" else []
         case "interpreter":
@@ -74,21 +70,7 @@ def _whole(name: str, spec: SweepSpec, params: Mapping[str, Any], params_file: P
             return [f"--{key}" if value is True else f"--{key}={value}" for key, value in shown]
         case "args_json":
             return [json.dumps(params)]
-        case "args_json_file":
-            return [str(params_file)]
-    return [_inside(name, f"${{{name}}}", params)]
-
-
-def _inside(name: str, item: str, params: Mapping[str, Any]) -> str:
-    if name.startswith("envvar:"):
-        return os.environ.get(name[7:], name[7:])
-    if name in params:
-        return str(params[name])
-    raise ConfigError(
-        f"command: {item!r} asks for {name!r}; write ${{env}}, ${{interpreter}}, ${{program}}, ${{args}}, "
-        "${args_no_equals}, ${args_no_hyphens}, ${args_no_boolean_flags}, ${args_json}, ${args_json_file}, "
-        "${envvar:NAME} or the name of a parameter"
-    )
+    return [str(params_file)]  # args_json_file
 
 
 def check_allowed(spec: SweepSpec, settings: Settings, *, allow_command: bool) -> None:

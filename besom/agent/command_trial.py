@@ -29,11 +29,11 @@ from besom.errors import TrialCancelled, TrialPreempted, TrialStopped, Unreachab
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings
 from besom.tracking.blobs.ways import blobs_of
-from besom.tracking.flusher import flusher
-from besom.tracking.run import ERROR_LINES
-from besom.tracking.spool import WriterName, send_leftovers
-from besom.tracking.trial import TRIAL_FILE, Trial, goes_back, was_told_to_end
-from besom.tracking.writer import Writer
+from besom.tracking.run.tracebacks import ERROR_LINES
+from besom.tracking.run.trial import TRIAL_FILE, Trial, goes_back, was_told_to_end
+from besom.tracking.writing.flusher import flusher
+from besom.tracking.writing.spool import WriterName, send_leftovers
+from besom.tracking.writing.writer import Writer
 
 __all__ = ["Child", "CommandTrials", "Why"]
 

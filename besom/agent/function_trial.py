@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from besom.broker.ledger import Ending
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped
 from besom.messages import Claim, SweepSpec
 from besom.settings import Settings
-from besom.tracking.active import active_run
-from besom.tracking.run import last_lines
-from besom.tracking.trial import Trial, goes_back, set_trial
+from besom.tracking.run.active import active_run
+from besom.tracking.run.tracebacks import traceback_of
+from besom.tracking.run.trial import Trial, goes_back, set_trial
 
 __all__ = ["FunctionTrials", "trial_directory"]
 
@@ -97,7 +96,7 @@ class FunctionTrials:
             if code:
                 state, error, exit_code = "failed", f"SystemExit: {ended.code}", code
         except BaseException as problem:
-            error = last_lines("".join(traceback.format_exception(problem)))
+            error = traceback_of(problem)
             state, exit_code = "failed", 1
             log.warning("trial %s failed:\n%s", trial.claim.run_id, error)
         self._signals.in_function = False

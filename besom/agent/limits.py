@@ -1,13 +1,12 @@
 """When an agent ends by itself: trials run, failures, time without work, time in all.
 
-Reads: what the user asked for, two environment variables, how trials ended.  Gives: whether to take another one, and
+Reads: what the user asked for, how trials ended.  Gives: whether to take another one, and
 the sentence that says why not.  Knows nothing of Redis, processes or signals.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import re
 import sys
 import threading
@@ -16,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from besom.errors import ConfigError, UsageError
+from besom.errors import UsageError
+from besom.settings import Settings
 
 __all__ = ["Limits", "Tally", "read_limits", "read_seconds"]
 
@@ -52,6 +52,7 @@ class Limits:
 
 
 def read_limits(
+    settings: Settings,
     *,
     count: int | None = None,
     max_failures: int | None = None,
@@ -59,11 +60,10 @@ def read_limits(
     idle_timeout: float | str | None = None,
     max_runtime: float | str | None = None,
 ) -> Limits:
-    """What a caller asks for, and what the environment says of failures, checked.
+    """What a caller asks for, checked, and what the settings say of failures.
 
     Raises:
         UsageError: a value that cannot be.
-        ConfigError: an environment variable that cannot be.
     """
     numbers = {
         "count": count,
@@ -77,8 +77,8 @@ def read_limits(
         **numbers,
         idle_seconds=None if idle_timeout is None else read_seconds(idle_timeout, "idle_timeout"),
         runtime_seconds=None if max_runtime is None else read_seconds(max_runtime, "max_runtime"),
-        flapping=not _is_on("AGENT_DISABLE_FLAPPING"),
-        initial_failures=_whole("AGENT_MAX_INITIAL_FAILURES", 5),
+        flapping=not settings.agent_disable_flapping,
+        initial_failures=settings.agent_max_initial_failures,
     )
 
 
@@ -113,31 +113,6 @@ def _duration(text: str) -> float | None:
         return int(found["days"]) * 86400.0 + hours * 3600 + minutes * 60 + seconds
     hours, minutes, seconds = (0,) * (3 - len(clock)) + tuple(clock)
     return hours * 3600.0 + minutes * 60 + seconds
-
-
-def _from_environment(name: str) -> tuple[str, str]:
-    for variable in (f"BESOM_{name}", f"WANDB_{name}"):
-        if value := os.environ.get(variable, "").strip():
-            return variable, value
-    return "", ""
-
-
-def _is_on(name: str) -> bool:
-    variable, value = _from_environment(name)
-    if value.lower() in ("", "0", "false", "no", "off"):
-        return False
-    if value.lower() in ("1", "true", "yes", "on"):
-        return True
-    raise ConfigError(f"{variable}={value!r} cannot be; write true or false")
-
-
-def _whole(name: str, default: int) -> int:
-    variable, value = _from_environment(name)
-    if not value:
-        return default
-    if not value.isdecimal():
-        raise ConfigError(f"{variable}={value!r} cannot be; write a whole number, 0 for no limit")
-    return int(value)
 
 
 class Tally:

@@ -167,7 +167,7 @@ class Ledger:
             self.connection.script("forget", epoch, sweep, *part)
 
     def stop(self, epoch: int, sweep: str, numbers: Sequence[int]) -> None:
-        """Running trials that a stopping rule ends; they are told at their next batch or beat."""
+        """Trials that a stopping rule ends; they are told at their next batch or beat."""
         for part in _chunks(numbers):
             self.connection.script("stop", epoch, sweep, *part)
 
@@ -181,11 +181,11 @@ class Ledger:
             flat = [field for trial in part for field in trial]
             self.connection.script("restore", epoch, spec.id, spec.model_dump_json(), state, spec.retries, *flat)
 
-    def retry(self, epoch: int, sweep: str, trials: Sequence[Retry]) -> None:
-        """Queue trials that were claimed before: ended ones, or such as Redis has lost."""
+    def retry(self, epoch: int, sweep: str, trials: Sequence[Retry], *, in_front: bool = False) -> None:
+        """Queue trials that were claimed before: ended ones, or such as Redis has lost; before the others or behind."""
         for part in _chunks(trials):
             flat = [field for one in part for field in (*one[:4], to_json(one.params))]
-            self.connection.script("retry", epoch, sweep, *flat)
+            self.connection.script("retry", epoch, sweep, "front" if in_front else "back", *flat)
 
     def states(self) -> dict[str, str]:
         """The state of every sweep in Redis."""

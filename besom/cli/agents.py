@@ -91,12 +91,13 @@ def agent(
 
     if sweep is None and not project:
         raise click.UsageError("Missing argument 'SWEEP', or --project P to serve all sweeps of a project")
+    settings = settings_with(kill_delay_seconds=kill_delay)
     limits = read_limits(
+        settings,
         count=count, max_failures=max_failures, max_consecutive_failed_runs=max_consecutive_failed_runs,
         idle_timeout=idle_timeout, max_runtime=max_runtime,
     )  # fmt: skip
     devices = read_gpus(slots, gpus, gpus_per_trial)
-    settings = settings_with(kill_delay_seconds=kill_delay)
     if sweep is not None:
         read_address(sweep)  # before anything is opened
     connection = connect(settings, start=False)

@@ -26,7 +26,7 @@ from besom.disk import private_folder
 from besom.errors import BesomError, ConfigError, UsageError
 from besom.messages import SweepSpec
 from besom.settings import Settings
-from besom.tracking.api import Api
+from besom.tracking.reading.api import Api
 
 __all__ = ["demo_file", "run_sweep"]
 
@@ -104,7 +104,7 @@ def _watch(spec: SweepSpec, settings: Settings, crew: _Crew, stop: threading.Eve
         with Progress(spec, cap) as progress:
             while not stop.is_set():
                 counts = sweep.counts
-                progress.show(counts, next(iter(sweep.best_trials(1)), None))
+                progress.show(counts, next(iter(sweep.best_points(1)), None))
                 if sweep.state in ("finished", "cancelled"):
                     return True
                 crew.look_after(sum(counts.get(state, 0) for state in ("finished", "failed", "stopped", "crashed")))

@@ -60,7 +60,7 @@ def backup(file: Path) -> None:
     from besom.cli.reading import opened
     from besom.cli.tables import size
     from besom.errors import UsageError
-    from besom.tracking.backup import back_up
+    from besom.tracking.store.backup import back_up
 
     with opened(settings_with()) as api:
         if api.store is None:

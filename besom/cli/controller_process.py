@@ -16,7 +16,7 @@ from besom.disk import write_private
 from besom.errors import BesomError, ConfigError, Unreachable
 from besom.settings import Settings
 from besom.tracking.blobs.ways import RESERVE_BYTES, kept_at
-from besom.tracking.store import Store
+from besom.tracking.store.store import Store
 
 __all__ = ["be_controller", "be_service"]
 

@@ -10,7 +10,7 @@ from besom.controller.editing import changes_of
 from besom.errors import NotFound, UsageError
 from besom.messages import SweepEdited, SweepSpec
 from besom.settings import Settings
-from besom.tracking.api import Api
+from besom.tracking.reading.api import Api
 
 __all__ = ["change"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from besom.errors import NotFound, UsageError
-from besom.tracking.api import Api, ApiRun, Runs
+from besom.tracking.reading.api import Api, ApiRun, Runs
 from besom.tracking.values import strict
 
 __all__ = ["export", "runs_of"]

@@ -19,6 +19,7 @@ def gc(older_than: str, dry_run: bool) -> None:
     the controller runs, with the same BESOM_BLOBS.
     """
     import time
+    from functools import partial
 
     from besom.agent.limits import read_seconds
     from besom.cli.options import connection_for, settings_with
@@ -27,7 +28,8 @@ def gc(older_than: str, dry_run: bool) -> None:
     from besom.errors import UsageError
     from besom.tracking.blobs.place import MIN_GRACE_SECONDS
     from besom.tracking.blobs.ways import kept_at
-    from besom.tracking.garbage import sweep_blobs, sweep_offline_runs
+    from besom.tracking.store.garbage import has_batches, sweep_blobs
+    from besom.tracking.writing.sent import sweep_sent
 
     settings = settings_with()
     grace = read_seconds(older_than, "--older-than")
@@ -43,7 +45,7 @@ def gc(older_than: str, dry_run: bool) -> None:
             raise UsageError("the recorder has not caught up with the journal; try again when a controller is running")
         before = time.time() - grace
         blobs = sweep_blobs(api.store, kept_at(settings), before, dry_run=dry_run, patience=5)
-        runs = sweep_offline_runs(api.store, settings.dir / "besom-runs", before, dry_run=dry_run)
+        runs = sweep_sent(settings.dir / "besom-runs", before, partial(has_batches, api.store), dry_run=dry_run)
     would = "would delete" if dry_run else "deleted"
     click.echo(f"{would} {_counted(blobs.count, 'file')}, {size(blobs.bytes)}")
     if runs.count:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from besom.tracking.importance import Importance
+    from besom.tracking.reading.importance import Importance
 
 __all__ = ["importance"]
 
 
 @click.command(epilog="Example: besom importance k3x9a2bq --pairs 3")
 @click.argument("sweep")
-@click.option("--metric", help="A logged name; its last value counts. Default: the sweep's metric.")
+@click.option("--metric", help="A logged name; its last value counts. Default: the sweep's metric, or each of several.")
 @click.option(
     "--pairs", type=click.IntRange(0), default=0, help="So many of the strongest pairs of parameters as well."
 )
@@ -23,18 +23,24 @@ def importance(sweep: str, metric: str | None, pairs: int, as_json: bool) -> Non
     """Show which parameters of SWEEP matter: importance and correlation as W&B shows them, and share of the variance.
 
     Importance is how much worse a random forest predicts when the parameter's values are shuffled; variance is the
-    share of the metric's variance over the whole space that the parameter has alone (fANOVA).
+    share of the metric's variance over the whole space that the parameter has alone (fANOVA). Of a sweep with several
+    metrics there is a table for each; as JSON a list.
     """
     from besom.cli.options import settings_with
     from besom.cli.reading import opened
     from besom.cli.tables import print_json
 
     with opened(settings_with(), sweep) as api:
-        found = api.sweep(sweep).importance(metric, pairs=pairs)
+        of = api.sweep(sweep)
+        several = [one["name"] for one in of.config.get("metrics") or ()] if metric is None else []
+        found = [of.importance(name, pairs=pairs) for name in several or [metric]]
     if as_json:
-        print_json(found.to_dict())
-    else:
-        _print(found)
+        told = [one.to_dict() for one in found]
+        print_json(told if several else told[0])
+        return
+    for place, one in enumerate(found):
+        click.echo("\n" * bool(place), nl=False)
+        _print(one)
 
 
 def _print(found: Importance) -> None:

@@ -68,13 +68,18 @@ def logs(name: str, follow: bool) -> None:
 
 @click.command(epilog="Example: besom best k3x9a2bq --args | xargs python train.py")
 @click.argument("sweep")
+@click.option("--trial", type=click.IntRange(1), metavar="NUMBER", help="This trial's instead of the best one's.")
 @click.option("--args", "as_args", is_flag=True, help="Print the arguments only, to be pasted.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def best(sweep: str, as_args: bool, as_json: bool) -> None:
-    """Print the best parameters of SWEEP, as YAML and as command line arguments."""
+def best(sweep: str, trial: int | None, as_args: bool, as_json: bool) -> None:
+    """Print the best parameters of SWEEP, as YAML and as command line arguments.
+
+    Of a sweep with several metrics it prints the trials that no other beats in all of them; pick one with --trial. With
+    repeats what counts is the mean of a point's trials.
+    """
+    from besom.cli.best import print_best
     from besom.cli.options import settings_with
     from besom.cli.reading import opened
-    from besom.cli.showing import print_best
 
     with opened(settings_with(), sweep) as api:
-        print_best(api, sweep, as_args=as_args, as_json=as_json)
+        print_best(api.sweep(sweep), trial=trial, as_args=as_args, as_json=as_json)

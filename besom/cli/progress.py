@@ -13,8 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from besom.cli.best import best_columns, best_rows
+from besom.cli.tables import Column
 from besom.messages import SweepSpec
-from besom.tracking.api import ApiSweep
+from besom.tracking.reading.api import ApiSweep
 
 __all__ = ["Progress", "show_best"]
 
@@ -85,7 +87,9 @@ class Progress:
             if self._cap and ended < self._cap:
                 parts.append(f"{_clock((self._cap - ended) / rate)} left")
         if best is not None and self._spec.metric is not None:
-            parts.append(f"best {self._spec.metric.name} {best['value']:.5g} (trial {best['number']})")
+            count = len(best.get("trials", ()))
+            of = f"mean of {count} trials" if count > 1 else f"trial {best['number']}"
+            parts.append(f"best {self._spec.metric.name} {best['value']:.5g} ({of})")
         return "  ".join(parts)
 
     def _rate(self, ended: int) -> float:
@@ -105,25 +109,25 @@ def _clock(seconds: float) -> str:
 
 
 def show_best(sweep: ApiSweep, *, done: bool, count: int = 5) -> None:
-    """A table of the best trials."""
+    """A table of the best trials, or of the front."""
     console = Console(highlight=False)
-    best = sweep.best_trials(count)
+    best = best_rows(sweep, None if sweep.config.get("metrics") else count)
     counts = sweep.counts
     told = ", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "no trials"
     console.print(f"sweep {sweep.path} {'is ' + sweep.state if done else 'is not over'}: {told}", soft_wrap=True)
     if not best:
         return
-    metric = sweep.metric
     fixed = {
         name for name, parameter in sweep.config["parameters"].items() if set(parameter) <= {"value", "distribution"}
     }
     names = [name for name, value in best[0]["params"].items() if name not in fixed and not isinstance(value, dict)]
+    columns = [Column("number", "trial", right=True), *best_columns(sweep, best)[1:]]
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("trial", metric["name"] if metric else "value", *names):
-        table.add_column(name, justify="right" if name not in names else "left", no_wrap=True)
-    for trial in best:
-        params = [_short(trial["params"].get(name)) for name in names]
-        table.add_row(str(trial["number"]), f"{trial['value']:.6g}", *params)
+    for title in (*(column.head for column in columns), *names):
+        table.add_column(title, justify="left" if title in names else "right", no_wrap=True)
+    for row in best:
+        params = [_short(row["params"].get(name)) for name in names]
+        table.add_row(*(column.cell(row) for column in columns), *params)
     console.print(table)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from besom.broker.find import read_address
 from besom.errors import NotFound
 from besom.settings import Settings
-from besom.tracking.api import Api, ApiRun, ApiSweep
+from besom.tracking.reading.api import Api, ApiRun, ApiSweep
 
 __all__ = ["find", "opened", "sweep_rows"]
 
@@ -34,7 +34,7 @@ def sweep_rows(api: Api, project: str | None) -> list[dict[str, Any]]:
 def sweep_row(sweep: ApiSweep) -> dict[str, Any]:
     """A sweep's facts."""
     counts = sweep.counts
-    best = next(iter(sweep.best_trials(1)), None)
+    best = next(iter(sweep.best_points(1)), None)
     return {
         "id": sweep.id,
         "project": sweep.project,
@@ -48,6 +48,7 @@ def sweep_row(sweep: ApiSweep) -> dict[str, Any]:
         "failed": counts.get("failed", 0) + counts.get("crashed", 0),
         "run_cap": sweep.config.get("run_cap"),
         "metric": sweep.metric["name"] if sweep.metric else None,
+        "metrics": [metric["name"] for metric in sweep.config.get("metrics") or ()] or None,
         "best": best["value"] if best else None,
         "best_trial": best["number"] if best else None,
         "created": sweep.created,

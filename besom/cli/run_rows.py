@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from besom.cli.tables import Column, ago, print_table
 from besom.errors import UsageError
-from besom.tracking.api import ApiRun, Runs
+from besom.tracking.reading.api import ApiRun, Runs
 
 __all__ = ["print_runs", "read_filters"]
 

@@ -1,4 +1,4 @@
-"""How one sweep, trial or run is shown: facts, curve, console, best parameters."""
+"""How one sweep, trial or run is shown: facts, curve, console."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from typing import Any, Final
 
 import click
 
+from besom.cli.best import best_columns, best_head, best_rows, metrics_told
 from besom.cli.curve import Point, best_so_far, draw, sparkline
 from besom.cli.reading import find, sweep_row
 from besom.cli.tables import Column, clean, duration, moment, on_terminal, print_facts, print_json, print_table
 from besom.errors import NotFound, UsageError
-from besom.tracking.api import Api, ApiRun, ApiSweep
+from besom.tracking.reading.api import Api, ApiRun, ApiSweep
 
-__all__ = ["follow_curve", "print_best", "print_console", "show_one"]
+__all__ = ["follow_curve", "print_console", "show_one"]
 
 _LOOK_SECONDS: Final = 0.5
 _OVER: Final = ("finished", "failed", "crashed", "stopped", "cancelled", "removed")
+_BEST: Final = 5
 _FAILURES: Final = 5
 _SPARK_WIDTH: Final = 30
 _METRICS: Final = 30
@@ -48,26 +50,30 @@ def show_one(api: Api, name: str, *, as_json: bool) -> None:
 
 def _show_sweep(sweep: ApiSweep, *, as_json: bool) -> None:
     row = sweep_row(sweep)
-    best = sweep.best_trials(5)
+    best = best_rows(sweep, None if sweep.config.get("metrics") else _BEST)
     failed = sweep.trials(state=["failed", "crashed"], order="-ended", limit=_FAILURES)
     if as_json:
-        print_json({**row, "config": sweep.config, "best_trials": best, "failures": failed})
+        told = {"best_trials": sweep.best_trials(_BEST), "best_points": sweep.best_points(_BEST)}
+        if sweep.config.get("metrics"):
+            told = {"front": sweep.pareto_front()}
+        print_json({**row, "config": sweep.config, **told, "failures": failed})
         return
     facts = {
         "sweep": sweep.path,
         "name": row["name"],
         "method": row["method"],
         "state": row["state"],
-        "metric": f"{sweep.metric['goal']} {sweep.metric['name']}" if sweep.metric else None,
+        "metric": metrics_told(sweep),
         "trials": ", ".join(f"{number} {state}" for state, number in sorted(sweep.counts.items())) or "none",
         "run_cap": row["run_cap"],
         "created": moment(row["created"]),
     }
     print_facts({name: value for name, value in facts.items() if value not in (None, "")})
     if best:
-        click.echo("\nbest trials")
-        rows = [{"trial": f"{sweep.id}-{trial['number']}", **trial} for trial in best]
-        print_table(rows, ["trial", Column("value", right=True), "params"])
+        click.echo(f"\n{best_head(sweep)}")
+        print_table(best[:_BEST], [*best_columns(sweep, best), "params"])
+        if len(best) > _BEST:
+            click.echo(f"and {len(best) - _BEST} more; all of them with: besom best {sweep.id}")
     if failed:
         click.echo("\nlast failures")
         rows = [{"trial": f"{sweep.id}-{trial['number']}", **trial} for trial in failed]
@@ -180,7 +186,12 @@ def _until_over(picture: Callable[[], tuple[bool, list[str]]], show: Callable[[l
 def _sweep_picture(sweep: ApiSweep) -> Callable[[], tuple[bool, list[str]]]:
     metric = sweep.metric
     if metric is None:
-        raise UsageError(f"sweep {sweep.id} has no metric, so there is no curve; name a trial: {sweep.id}-1")
+        what = (
+            "has several metrics, so there is no one curve"
+            if sweep.config.get("metrics")
+            else "has no metric, so there is no curve"
+        )
+        raise UsageError(f"sweep {sweep.id} {what}; name a trial: {sweep.id}-1")
 
     def picture() -> tuple[bool, list[str]]:
         state = sweep.state
@@ -195,7 +206,8 @@ def _sweep_picture(sweep: ApiSweep) -> Callable[[], tuple[bool, list[str]]]:
 
 def _run_picture(api: Api, run: ApiRun) -> Callable[[], tuple[bool, list[str]]]:
     sweep = api.sweep(run["sweep"]) if run["sweep"] else None
-    wanted = sweep.metric["name"] if sweep is not None and sweep.metric else None
+    written = (sweep.config.get("metrics") or [sweep.metric]) if sweep is not None else [None]
+    wanted = written[0]["name"] if written[0] else None
 
     def picture() -> tuple[bool, list[str]]:
         now = api.run(run.id)
@@ -243,46 +255,6 @@ def print_console(api: Api, name: str, *, follow: bool) -> None:
         pause.wait(_LOOK_SECONDS)
     if not shown:
         click.echo(f"run {run_id} has written nothing that was kept (BESOM_CONSOLE=off keeps nothing)", err=True)
-
-
-def print_best(api: Api, sweep_id: str, *, as_args: bool, as_json: bool) -> None:
-    """Print the best trial's parameters."""
-    sweep = api.sweep(sweep_id)
-    best = next(iter(sweep.best_trials(1)), None)
-    if best is None:
-        metric = sweep.metric
-        why = f"no trial of it has logged {metric['name']} and finished" if metric else "it names no metric to rank by"
-        raise UsageError(f"sweep {sweep.id} has no best trial: {why}; `besom show {sweep.id}` shows its trials")
-    arguments = " ".join(_argument(name, value) for name, value in best["params"].items())
-    if as_json:
-        facts = {"sweep": sweep.id, "trial": best["number"], "metric": sweep.metric, "value": best["value"]}
-        print_json({**facts, "params": best["params"], "args": arguments})
-        return
-    if as_args:
-        click.echo(arguments)
-        return
-    name = sweep.metric["name"] if sweep.metric else "value"
-    click.echo(f"# trial {sweep.id}-{best['number']}: {name} {best['value']:.6g}")
-    click.echo(_yaml(best["params"]), nl=False)
-    click.echo("\n# ".join(["# as arguments:", *arguments.splitlines()]))
-
-
-def _argument(name: str, value: Any) -> str:
-    import shlex
-
-    return shlex.quote(f"--{name}={value}")
-
-
-def _yaml(params: dict[str, Any]) -> str:
-    from io import StringIO
-
-    from ruamel.yaml import YAML
-
-    writer, text = YAML(typ="safe", pure=True), StringIO()
-    writer.default_flow_style = False
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    writer.dump(params, text)
-    return text.getvalue()
 
 
 def _first_line(text: str) -> str:

@@ -15,7 +15,7 @@ from besom.broker.service import Service, connect
 from besom.cli.tables import ago, size
 from besom.errors import BesomError, Unreachable
 from besom.settings import Settings
-from besom.tracking.api import Api
+from besom.tracking.reading.api import Api
 
 __all__ = ["check_redis", "look_at"]
 

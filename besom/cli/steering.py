@@ -24,7 +24,7 @@ from besom.controller.sweep_config import load
 from besom.errors import NotFound, Unreachable, UsageError
 from besom.messages import Event, SweepRemoved, SweepSpec, SweepState, TrialsReopened, TrialState
 from besom.settings import Settings
-from besom.tracking.api import Api
+from besom.tracking.reading.api import Api
 
 __all__ = ["Removal", "create", "move", "need_controller", "opened_sweep", "reopen", "until_recorded"]
 

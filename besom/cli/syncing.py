@@ -24,7 +24,7 @@ def sync(folder: str) -> None:
     from besom.cli.options import connection_for, settings_with
     from besom.errors import NotFound
     from besom.tracking.blobs.ways import blobs_of
-    from besom.tracking.syncing import sync as send
+    from besom.tracking.writing.syncing import sync as send
 
     settings = settings_with()
     blobs = blobs_of(settings)

@@ -20,8 +20,8 @@ Home = tuple[str, str]
 
 _CALLS: Final = "besom.compat.calls"
 _ERRORS: Final = "besom.errors"
-_RUN: Final = ("besom.tracking.run", "Run")
-_NEW_ID: Final = ("besom.tracking.new_run", "new_id")
+_RUN: Final = ("besom.tracking.run.run", "Run")
+_NEW_ID: Final = ("besom.tracking.run.new_run", "new_id")
 
 _OTHERWISE: Final = ("agent", "finish", "init", "join", "sweep")
 """Calls whose arguments wandb orders or names in another way."""
@@ -51,7 +51,7 @@ _SKLEARN: Final = {
 MODULES: Final[Mapping[str, Mapping[str, Home]]] = {
     "wandb": {
         "Error": (_ERRORS, "BesomError"),
-        "plot_table": ("besom.tracking.plot", "plot_table"),
+        "plot_table": ("besom.tracking.media.plot", "plot_table"),
         **{name: (_CALLS, name) for name in _OTHERWISE},
     },
     "wandb.data_types": {},

@@ -15,7 +15,7 @@ from besom.controller.sections import Path, Problems, nearest, shown
 if TYPE_CHECKING:
     from besom.strategies import Condition
 
-__all__ = ["Names", "conditions_of", "read_conditions"]
+__all__ = ["Leading", "Names", "conditions_of", "read_conditions"]
 
 Leading = tuple[str, ...]
 """The names that lead to a parameter."""
@@ -34,6 +34,9 @@ class Names:
         self._by_name: dict[str, list[Leading]] = defaultdict(list)
         for leading in dict.fromkeys([*self.sound, *_written_leaves(written)]):
             self._by_name[".".join(leading)].append(leading)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
 
     def find(self, name: str, within: Leading = ()) -> Leading | str:
         """The parameter that `name` means, or what to tell its user.
@@ -120,7 +123,7 @@ def _condition(found: Leading, wanted: Any, names: Names, path: Path, problems: 
             more = ", ..." if domain.size > len(known) else ""
             problems.add(path, f"{shown(value)} is no value of {name}; write one of {shown(known)[1:-1]}{more}")
             return None
-    return Condition(found, tuple(values))
+    return Condition(found, tuple(domain.own(value) for value in values))
 
 
 def _has(domain: Any, value: Any) -> bool:

@@ -84,6 +84,8 @@ class Course:
             seed=self.seed,
             goal=goal,
             goals=[metric.goal for metric in self.config.metrics or ()],
+            thresholds=[metric.threshold for metric in self.config.metrics or ()],
+            judged=self.config.judged_index,
             surrogate=self.config.surrogate,
             skipped=skipped,
         )

@@ -49,6 +49,8 @@ def replaced(config: Mapping[str, Any], written: Mapping[str, Any], done: int = 
     kept = {key: value for key, value in config.items() if key not in EDITABLE or key == "points"}
     # It stays where it is filed, and points that it was given once are not given again.
     told = {key: value for key, value in written.items() if key not in ("project", "entity", "points")}
+    for key in told.keys() & {"prior_sweeps", "prior_runs"}:  # kept without the project
+        told[key] = [name.rpartition("/")[2] for name in told[key]]
     return _checked(config, {**kept, **told}, done)
 
 
@@ -58,7 +60,13 @@ def enqueued(config: Mapping[str, Any], assignments: Sequence[str], done: int = 
     Raises:
         ConfigError: names the parameter, its value, and what to write.
     """
-    point = dict(_read_assignment(assignment) for assignment in assignments)
+    point: dict[str, Any] = {}
+    for name, value in map(_read_assignment, assignments):
+        if name in point:
+            raise ConfigError(
+                f"{name}: {shown(value)} is a second value, after {shown(point[name])}; write one of the two"
+            )
+        point[name] = value
     return _checked(config, {**config, "points": [*config.get("points", ()), point]}, done)
 
 
@@ -77,6 +85,8 @@ def _read_assignment(assignment: str) -> tuple[str, Any]:
     name, equals, text = assignment.partition("=")
     if not equals or not name.strip():
         raise ConfigError(f"{assignment!r} is no assignment; write a key and its value, such as run_cap=200")
+    if not text.strip():
+        raise ConfigError(f"{assignment!r} has no value; write one, '\"\"' for an empty text, null for none")
     try:
         return name.strip(), read_config(f"value: {text}", assignment).get("value")
     except ConfigError as error:
@@ -85,9 +95,17 @@ def _read_assignment(assignment: str) -> tuple[str, Any]:
 
 def _assign(config: dict[str, Any], name: str, value: Any) -> None:
     inner, rest = config, name
-    while (key := _longest(inner, rest)) is not None and rest != key and isinstance(inner[key], dict):
-        inner, rest = inner[key], rest[len(key) + 1 :]
+    while (key := _longest(inner, rest)) != rest:
+        group = inner.get("parameters") if inner is not config else None
+        if key is not None and isinstance(inner[key], dict):
+            inner, rest = inner[key], rest[len(key) + 1 :]
+        elif key is None and isinstance(group, dict) and _longest(group, rest):
+            inner = group  # opt.lr of a point is opt.parameters.lr in the config
+        else:
+            break
     if value is None:
+        if rest not in inner and inner is not config:
+            raise ConfigError(f"{name}: is not there to be taken away; write one of {', '.join(inner)}")
         inner.pop(rest, None)
     else:
         inner[rest] = value

@@ -36,8 +36,10 @@ from besom.failpoint import failpoint
 from besom.messages import Batch, Event, Unreadable, read_events, run_id_of
 from besom.settings import Settings
 from besom.strategies import Params
+from besom.strategies.stopping import Verdict
+from besom.tracking.blobs.receiver import Receiver
 from besom.tracking.blobs.ways import RESERVE_BYTES, kept_at, published
-from besom.tracking.outcomes import (
+from besom.tracking.recording.outcomes import (
     Outcome,
     RunClosed,
     SweepAppeared,
@@ -49,10 +51,9 @@ from besom.tracking.outcomes import (
     TrialReopened,
     TrialTaken,
 )
-from besom.tracking.reader import last_id
-from besom.tracking.receiver import Receiver
-from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store, get_meta, set_meta
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.reader import last_id
+from besom.tracking.store.store import Store, get_meta, set_meta
 
 __all__ = ["Controller"]
 
@@ -65,6 +66,9 @@ _BREATH_SECONDS: Final = 0.003
 _FEW: Final = 16
 """After few entries the loop takes a breath: whoever wrote them gets the processor back first, and what others write at
 the same time is taken together."""
+_ANSWER_SECONDS: Final = 0.01
+"""While a question is open the loop waits so long for its answer, and not for the journal: Redis ends a wait at its
+next tick, and those are 100 ms apart."""
 _AGENTS_SECONDS: Final = 0.2
 """Between two looks at who is there."""
 
@@ -176,10 +180,12 @@ class Controller:
         return True
 
     def _read(self, block_ms: int) -> list[Entry]:
-        if self._careful:
-            return self._reader.read(self._last, count=1, block_ms=block_ms)
-        entries = self._reader.read(self._last, count=_READ_COUNT, block_ms=block_ms)
-        if 0 < len(entries) < _FEW and block_ms:
+        count = 1 if self._careful else _READ_COUNT
+        asking = block_ms > 0 and self.planner.busy
+        entries = self._reader.read(self._last, count=count, block_ms=0 if asking else block_ms)
+        if asking and not entries:
+            self.planner.wait(_ANSWER_SECONDS)
+        if 0 < len(entries) < _FEW and block_ms and not self._careful:
             threading.Event().wait(_BREATH_SECONDS)
             entries += self._reader.read(entries[-1].id, count=_READ_COUNT)
         return entries
@@ -222,7 +228,7 @@ class Controller:
         with self.store.begin(epoch) as conn:
             lost = check_journal(conn, self.journal, self.store, forgotten=self._lead.forgotten)
             self._last = last_id(conn)
-            self.plans = load_plans(conn)
+            self.plans = load_plans(conn, between=self._keep_lease)
             if lost:
                 log.warning("Redis at %s lost what it held; writing it back from the store", self.connection.shown)
                 rebuild_ledger(conn, self.ledger, epoch, lease_ms)
@@ -233,6 +239,10 @@ class Controller:
         failpoint("controller.after-pay-again")
         if any(plan.adaptive for plan in self.plans.values()):
             self.planner.warm_up()
+
+    def _keep_lease(self) -> None:
+        if self._every("lead", self.settings.controller_lease_seconds / 5):
+            self._lead.hold()
 
     # ---- inside the transaction
 
@@ -256,8 +266,10 @@ class Controller:
                 continue
             if isinstance(outcome, SweepChanged):
                 changed.add(outcome.sweep)
-            if isinstance(outcome, TrialReopened) and outcome.sweep not in self.plans:
-                self.plans.update(load_plans(conn, outcome.sweep))
+            if isinstance(outcome, TrialReopened):
+                self.watches.forget(outcome.sweep)
+                if outcome.sweep not in self.plans:
+                    self.plans.update(load_plans(conn, outcome.sweep))
             self._happened(outcome, owed)
         for sweep in sorted(changed):  # last, since the store already has all that happened beside the edit
             self.plans.pop(sweep, None)
@@ -304,6 +316,7 @@ class Controller:
             return
         if isinstance(outcome, TrialClosed):
             plan.closed(outcome)
+            self.watches.closed(outcome, self.plans)
         elif isinstance(outcome, TrialTaken):
             plan.taken(outcome.number, outcome.params)
             plan.began = plan.began or self._clock()
@@ -312,7 +325,8 @@ class Controller:
         elif isinstance(outcome, TrialReopened):
             plan.state = "running"
             plan.reopened(outcome.number, outcome.params)
-            owed.retry[outcome.sweep].append(Retry(outcome.number, outcome.attempt, 0, 0, outcome.params))
+            again = Retry(outcome.number, outcome.attempt, outcome.losses, outcome.failures, outcome.params)
+            (owed.promote if outcome.promoted else owed.retry)[outcome.sweep].append(again)
         elif isinstance(outcome, SweepMoved):
             plan.state = outcome.state
             if outcome.state in ("stopping", "cancelled"):
@@ -338,7 +352,8 @@ class Controller:
 
     def _plan(self, conn: Any, answers: list[tuple[Question, list[Params] | Exception]], owed: Owed) -> None:
         now = self._clock()
-        owed.stops.update(self.watches.look(conn, self.plans))
+        for sweep, verdict in self.watches.look(conn, self.plans, now).items():
+            self._carry_out(conn, sweep, verdict, owed)
         self._stop_early(conn, owed, now)
         for question, points in answers:
             plan = self.plans.get(question.sweep)
@@ -365,11 +380,22 @@ class Controller:
         for sweep, replanned in owed.replan.items():
             self.recorder.replan(conn, sweep, replanned)
         for sweep, plan in list(self.plans.items()):
+            if plan.over and plan.promotes:
+                self._carry_out(conn, sweep, self.watches.look_at(conn, plan, now), owed)
             if plan.over:
                 self.recorder.set_sweep_state(conn, sweep, "finished", now)
                 owed.finished.append(sweep)
             if plan.over or (not plan.active and not plan.trials):
                 del self.plans[sweep]
+        self.planner.keep(self.plans.keys())
+
+    def _carry_out(self, conn: Any, sweep: str, verdict: Verdict, owed: Owed) -> None:
+        """What a stopping rule has decided is kept, and told to agents after the commit."""
+        self.recorder.judge(conn, sweep, verdict.stops, verdict.passes)
+        if verdict.stops:
+            owed.stops[sweep] = tuple(verdict.stops)
+        for outcome in self.recorder.promote(conn, sweep, verdict.promotions):
+            self._happened(outcome, owed)
 
     def _stop_early(self, conn: Any, owed: Owed, now: float) -> None:
         """Sweeps whose target is reached or whose time is over take no more trials; those that run may end."""

@@ -42,6 +42,8 @@ class Overview:
     bands: list[int]
     """The first iterations at which a stopping rule judges."""
     more_bands: bool
+    promotes: bool
+    """Whether trials that it stopped may go on later."""
 
 
 def look_over(config: SweepConfig) -> Overview:
@@ -64,20 +66,29 @@ def look_over(config: SweepConfig) -> Overview:
         for leading, parameter in leaves(config.parameters)
     ]
     course = Course(config, config.seed or 0)
-    bands = config.early_terminate.bands() if config.early_terminate else ()
+    rule = config.early_terminate
+    bands = rule.bands() if rule else ()
     points, allowed = _count(course.space)
-    return Overview(rows, points, allowed, _first(course), list(bands[:_BANDS]), len(bands) > _BANDS)
+    promotes = rule is not None and rule.promotes
+    return Overview(rows, points, allowed, _first(course), list(bands[:_BANDS]), len(bands) > _BANDS, promotes)
 
 
 def _range(parameter: Parameter) -> str:
     keys = parameter.model_dump(exclude={"distribution", "when"})
     if "min" in keys:
-        return f"{keys['min']:g} to {keys['max']:g}" + (f", step {keys['q']:g}" if "q" in keys else "")
+        step = f", step {_number(keys['q'])}" if "q" in keys else ""
+        return f"{_number(keys['min'])} to {_number(keys['max'])}{step}"
     if "values" in keys:
         values, odds = keys["values"], keys.get("probabilities")
         pairs = [f"{shown(one)} ({odds[i]:g})" if odds else shown(one) for i, one in enumerate(values[:6])]
         return ", ".join(pairs) + (", ..." if len(values) > len(pairs) else "")
     return ", ".join(f"{key} {shown(value)}" if key != "value" else shown(value) for key, value in keys.items())
+
+
+def _number(number: float) -> str:
+    """As short as it can be written without being another one."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def _examples(parameter: Parameter) -> str:
@@ -94,10 +105,11 @@ def _count(space: Space) -> tuple[int | None, str]:
     if space.size is not None and space.size <= _COUNTED:
         allowed = sum(1 for _ in space.points())
         return allowed, f"{allowed} of {space.size} points satisfy the constraints"
-    from besom.strategies.constraints import probe
+    from besom.strategies.constraints import DRAWS, probe
 
-    found = probe(space)
-    return None, f"about {100 * found.allowed / found.tried:.2g} % of the space satisfies the constraints"
+    found = probe(space, enough=DRAWS)
+    about = "" if found.whole else "about "
+    return None, f"{about}{100 * found.allowed / found.tried:.2g} % of the space satisfies the constraints"
 
 
 def _first(course: Course) -> list[dict[str, Any]]:

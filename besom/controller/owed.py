@@ -25,6 +25,8 @@ class Owed:
         self.replan: dict[str, list[tuple[int, Params]]] = defaultdict(list)
         self.forget: dict[str, list[int]] = defaultdict(list)
         self.retry: dict[str, list[Retry]] = defaultdict(list)
+        self.promote: dict[str, list[Retry]] = defaultdict(list)
+        """Trials that go on after a stopping rule had ended them, the most urgent first."""
         self.removed: list[str] = []
         self.stops: dict[str, tuple[int, ...]] = {}
         """Running trials that a stopping rule ends."""
@@ -56,6 +58,10 @@ class Owed:
         for sweep, again in self.retry.items():
             ledger.retry(epoch, sweep, again)
             failpoint("controller.after-retry")
+        for sweep, promoted in self.promote.items():
+            failpoint("controller.before-promote")
+            ledger.retry(epoch, sweep, promoted, in_front=True)
+            failpoint("controller.after-promote")
         for sweep, stopped in self.stops.items():
             ledger.stop(epoch, sweep, stopped)
             failpoint("controller.after-stop")

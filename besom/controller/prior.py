@@ -13,12 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
-from besom.messages import SweepSpec, run_id_of
+from besom.messages import SweepSpec, home_of, run_id_of
 from besom.strategies import EndedTrial
-from besom.tracking import schema
-from besom.tracking.memory import home_of
-from besom.tracking.rows import pieces_of
-from besom.tracking.score import Score, Target, metrics_of, scores, vectors
+from besom.tracking.store import schema
+from besom.tracking.store.rows import pieces_of
+from besom.tracking.store.score import Score, Target, metrics_of, scores, vectors
 
 __all__ = ["load_prior"]
 
@@ -34,7 +33,8 @@ def load_prior(conn: Connection, spec: SweepSpec) -> list[EndedTrial]:
     for run in named[1]:
         if run not in rows:
             log.warning("sweep %s: prior run %s is not in the store, or had not ended", spec.id, run)
-    target = Target.of(spec.model_dump(include={"metric", "config"}))
+    written = spec.model_dump(include={"metric", "config"})
+    target, single = Target.judged(written), Target.of(written) is not None
     logged: dict[str, Score] = {}
     for some in pieces_of(rows) if target else ():
         assert target is not None
@@ -46,8 +46,8 @@ def load_prior(conn: Connection, spec: SweepSpec) -> list[EndedTrial]:
     found: list[EndedTrial] = []
     for index, row in enumerate(newest):
         score = logged.get(row["id"], Score(None, ()))
-        values = told.get(row["id"], ())
-        found.append(EndedTrial(-index, row["params"], row["state"], score.value, score.curve, values=values))
+        value, values = score.value if single else None, told.get(row["id"], ())
+        found.append(EndedTrial(-index, row["params"], row["state"], value, score.curve, values=values))
     return found
 
 

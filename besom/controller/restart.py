@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, RowMapping, and_, exists, func, or_, select
 
 from besom.broker.journal import Journal
 from besom.broker.ledger import Ledger, Retry
@@ -18,8 +18,10 @@ from besom.controller.watch import read_scores, read_vectors
 from besom.errors import BesomError, StoreMismatch
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec, run_id_of
 from besom.strategies import EndedTrial, Params
-from besom.tracking import schema
-from besom.tracking.store import Store, get_meta, set_meta
+from besom.tracking.recording.reopening import is_promoted
+from besom.tracking.store import schema
+from besom.tracking.store.rows import pieces_of
+from besom.tracking.store.store import Store, get_meta, set_meta
 
 __all__ = ["check_journal", "load_past", "load_plans", "pay_again", "rebuild_ledger"]
 
@@ -59,14 +61,23 @@ def check_journal(conn: Connection, journal: Journal, store: Store, *, forgotten
     return lost
 
 
-def load_plans(conn: Connection, sweep: str | None = None) -> dict[str, SweepPlan]:
-    """A plan for each sweep that is not over, or for this one, from the store alone."""
+def load_plans(
+    conn: Connection, sweep: str | None = None, between: Callable[[], object] = lambda: None
+) -> dict[str, SweepPlan]:
+    """A plan for each sweep that is not over, or for this one, from the store alone.
+
+    Args:
+        conn: Of a transaction.
+        sweep: The only one that is wanted.
+        between: Called every now and then: a second goes by for some ten thousand trials of a strategy that learns.
+    """
     plans: dict[str, SweepPlan] = {}
-    states = ("pending", "running", "paused", "stopping", "cancelled")
-    query = select(schema.sweeps).where(schema.sweeps.c.state.in_(states))
+    sweeps, trials = schema.sweeps.c, schema.trials.c
+    runs_on = and_(sweeps.state == "cancelled", exists().where(trials.sweep == sweeps.id, trials.state.in_(_OPEN)))
+    query = select(schema.sweeps).where(or_(sweeps.state.in_(ACTIVE_SWEEP_STATES), runs_on))
     if sweep is not None:
-        query = query.where(schema.sweeps.c.id == sweep)
-    for row in conn.execute(query).mappings():
+        query = query.where(sweeps.id == sweep)
+    for row in conn.execute(query).mappings().all():
         try:
             spec = SweepSpec.model_validate_json(row["spec"])
             plan = SweepPlan.of(spec, row["state"], load_past(conn, spec))
@@ -74,13 +85,12 @@ def load_plans(conn: Connection, sweep: str | None = None) -> dict[str, SweepPla
             log.error("sweep %s is set aside: %s", row["id"], error)
             continue
         plan.issued = row["issued"]
-        _load_trials(conn, plan)
-        if plan.active or plan.trials:
-            plans[plan.spec.id] = plan
+        _load_trials(conn, plan, between)
+        plans[plan.spec.id] = plan
     return plans
 
 
-def _load_trials(conn: Connection, plan: SweepPlan) -> None:
+def _load_trials(conn: Connection, plan: SweepPlan, between: Callable[[], object]) -> None:
     trials = schema.trials
     mine = select(trials).where(trials.c.sweep == plan.spec.id).order_by(trials.c.number)
     for row in conn.execute(mine.where(trials.c.state.in_(_OPEN))).mappings():
@@ -88,18 +98,24 @@ def _load_trials(conn: Connection, plan: SweepPlan) -> None:
         plan.issue(row["number"], json.loads(row["params"]), claimed=row["attempt"] > 0 or not waiting, waiting=waiting)
     if plan.config.time_cap is not None:
         plan.began = conn.scalar(select(func.min(trials.c.started)).where(trials.c.sweep == plan.spec.id))
-    if plan.adaptive:
-        rows = conn.execute(mine.where(trials.c.state.not_in(_OPEN))).mappings().all()
-        numbers = [row["number"] for row in rows]
-        logged, vectors = read_scores(conn, plan, numbers), read_vectors(conn, plan, numbers)
-        for number, row in zip(numbers, rows, strict=True):
-            curve = logged[number].curve if number in logged else ()
-            params, values = json.loads(row["params"]), vectors.get(number, ())
-            plan.learn(EndedTrial(number, params, row["state"], row["value"], curve, values=values))
+    if plan.learns:
+        over = conn.execute(mine.where(trials.c.state.not_in(_OPEN))).mappings().all()
+        for rows in pieces_of(over):
+            _learn(conn, plan, rows)
+            between()
     # What its last point is may be asked for again, see `repeats`.
     last = conn.scalar(select(trials.c.params).where(trials.c.sweep == plan.spec.id, trials.c.number == plan.issued))
     if last is not None:
         plan.remember(plan.issued, json.loads(last))
+
+
+def _learn(conn: Connection, plan: SweepPlan, rows: Sequence[RowMapping]) -> None:
+    numbers = [row["number"] for row in rows]
+    logged, vectors = read_scores(conn, plan, numbers), read_vectors(conn, plan, numbers)
+    for number, row in zip(numbers, rows, strict=True):
+        curve = logged[number].curve if number in logged else ()
+        params, values = json.loads(row["params"]), vectors.get(number, ())
+        plan.learn(EndedTrial(number, params, row["state"], row["value"], curve, values=values))
 
 
 def load_past(conn: Connection, spec: SweepSpec) -> Past:
@@ -132,13 +148,15 @@ def rebuild_ledger(conn: Connection, ledger: Ledger, epoch: int, lease_ms: int) 
 def pay_again(store: Store, ledger: Ledger, epoch: int, plans: Mapping[str, SweepPlan]) -> None:
     """Do again what a controller before may have left undone between its commit and the end of its turn.
 
-    Queued trials are issued, trials that are over forgotten, sweeps that are over finished, removed ones dropped.
+    Queued trials are issued, trials that a rule ends told so, trials that are over forgotten, sweeps that are over
+    finished, removed ones dropped.
     """
     for sweep, plan in plans.items():
         if plan.state == "stopping":
             ledger.set_state(sweep, "stopping", epoch)
         alive = ledger.alive(sweep)
         _queue_again(store, ledger, epoch, sweep, alive)
+        _stop_again(store, ledger, epoch, sweep)
         ledger.forget(epoch, sweep, sorted(n for n in alive - plan.trials.keys() if n <= plan.issued))
     others = [(sweep, state) for sweep, state in ledger.states().items() if sweep not in plans]
     with store.read() as conn:
@@ -161,12 +179,22 @@ def _queue_again(store: Store, ledger: Ledger, epoch: int, sweep: str, alive: se
         waiting = list(conn.execute(query).mappings())
     new = [row for row in waiting if not row["attempt"] and row["number"] not in alive]
     ledger.issue(epoch, sweep, [(row["number"], json.loads(row["params"])) for row in new])
-    again = [
-        Retry(row["number"], row["attempt"], row["losses"], row["failures"], json.loads(row["params"]))
-        for row in waiting
-        if row["attempt"] and (row["number"] not in alive or not row["token"])
-    ]
-    ledger.retry(epoch, sweep, again)
+    again = [row for row in waiting if row["attempt"] and (row["number"] not in alive or not row["token"])]
+    ledger.retry(epoch, sweep, [_as_retry(row) for row in again if not is_promoted(row)])
+    ledger.retry(epoch, sweep, [_as_retry(row) for row in again if is_promoted(row)], in_front=True)
+
+
+def _stop_again(store: Store, ledger: Ledger, epoch: int, sweep: str) -> None:
+    """Trials that have not ended although their stopping rule has ended them."""
+    trials = schema.trials.c
+    query = select(trials.number).where(trials.sweep == sweep, trials.state.in_(_OPEN), trials.halted > trials.passed)
+    with store.read() as conn:
+        told = list(conn.scalars(query))
+    ledger.stop(epoch, sweep, told)
+
+
+def _as_retry(trial: Any) -> Retry:
+    return Retry(trial["number"], trial["attempt"], trial["losses"], trial["failures"], json.loads(trial["params"]))
 
 
 def _as_lua(trial: Any, lease_ms: int) -> tuple[Any, ...]:

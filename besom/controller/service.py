@@ -24,7 +24,7 @@ from besom.controller.loop import Controller
 from besom.disk import boot_id, host_id, private_folder, refuse_network_disk, write_private
 from besom.errors import BesomError, UsageError
 from besom.settings import Settings
-from besom.tracking.store import Store
+from besom.tracking.store.store import Store
 
 __all__ = ["serve", "stop_on_signals"]
 

@@ -14,7 +14,7 @@ from besom.controller.sections import Problems, Section, WholeNumber, check, nea
 if TYPE_CHECKING:
     from besom.strategies.stopping import StoppingRule
 
-__all__ = ["RULES", "EarlyTerminate", "read_early_terminate"]
+__all__ = ["RULES", "EarlyTerminate", "NoRule", "read_early_terminate"]
 
 _MAX_ITER = 2**53
 
@@ -25,6 +25,14 @@ class EarlyTerminate(Section):
     example: ClassVar[str] = ""
     """Its keys with values that can be, as in a sweep file."""
     type: str
+    metric: str | None = Field(
+        None, min_length=1, description="the name of one of several metrics, by which trials are judged"
+    )
+
+    @property
+    def promotes(self) -> bool:
+        """Whether a trial that it stopped may go on later."""
+        return False
 
     def rule(self) -> StoppingRule | None:
         """The rule as these numbers have it; None for no rule."""
@@ -87,21 +95,36 @@ class HyperbandConfig(EarlyTerminate):
 
 
 class AshaConfig(EarlyTerminate):
-    """At each rung a trial goes on if it is among the best 1/eta that were seen there so far."""
+    """At each rung a trial goes on if it is among the best 1/eta that were seen there so far.
+
+    One that is not is stopped. When later trials make it one of the best, it is promoted: it waits in front of all
+    others and goes on as its next attempt, from its checkpoint if it has kept one, or else from the beginning.
+    """
 
     example = "{type: asha, min_iter: 1, eta: 3, max_iter: 81}"
     type: Literal["asha"]
     min_iter: WholeNumber = Field(1, ge=1, le=_MAX_ITER, description="a whole number from 1: the first rung")
     max_iter: WholeNumber | None = Field(
-        None, ge=2, le=_MAX_ITER, description="a whole number above min_iter: how long a trial is; rungs are below it"
+        None,
+        ge=2,
+        le=_MAX_ITER,
+        description="a whole number above min_iter: how long a trial is, so that none is judged at its end",
     )
     eta: float = Field(3.0, gt=1, le=1e9, description="a number above 1, such as 3")
+    promote: bool = Field(
+        True, description="true: a stopped trial goes on when it is one of the best after all; false: it never does"
+    )
 
     @model_validator(mode="after")
     def _has_rungs(self) -> AshaConfig:
         if self.max_iter is not None and self.max_iter <= self.min_iter:
             raise ValueError(f"max_iter {self.max_iter} is not above min_iter {self.min_iter}; write a longer max_iter")
         return self
+
+    @property
+    def promotes(self) -> bool:
+        """Whether a trial that it stopped may go on later."""
+        return self.promote
 
     def _bands(self) -> tuple[int, ...]:
         from besom.strategies.stopping import bands_up
@@ -111,7 +134,7 @@ class AshaConfig(EarlyTerminate):
     def _rule(self) -> StoppingRule:
         from besom.strategies.stopping import Asha
 
-        return Asha(tuple(dict.fromkeys(self.bands())), self.eta)
+        return Asha(tuple(dict.fromkeys(self.bands())), self.eta, self.promote)
 
 
 class MedianConfig(EarlyTerminate):

@@ -10,7 +10,7 @@ import copy
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
@@ -26,9 +26,10 @@ from besom.errors import ConfigError
 if TYPE_CHECKING:
     from besom.strategies import Space
 
-__all__ = ["MetricConfig", "SweepConfig", "load", "parse"]
+__all__ = ["Goal", "MetricConfig", "Objective", "SweepConfig", "load", "parse"]
 
-_IGNORED_KEYS = ("apiVersion", "controller", "image_uri", "job", "kind", "scheduler", "settings")
+IGNORED_KEYS = ("apiVersion", "controller", "image_uri", "job", "kind", "scheduler", "settings")
+"""Keys of W&B that are accepted without effect."""
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^/\\#?%:\x00-\x1f]+$")]
@@ -36,24 +37,46 @@ _NAME_RULE = r"a text of 1 to 128 characters without / \ # ? % :"
 _TEXT_RULE = "a text, in quotes if it looks like a number"
 
 
-class Objective(Section):
-    """One of several metrics."""
+class Goal(Section):
+    """A metric, and where it should go."""
 
     name: Text = Field(title="The name under which train logs it.", description="a text, such as name: loss")
     goal: Literal["minimize", "maximize"] = Field(
         "minimize", title="Which values are better.", description="minimize or maximize"
     )
-
-
-class MetricConfig(Objective):
-    """What a sweep optimises."""
-
     target: float | None = Field(
         None,
         allow_inf_nan=False,
-        title="As soon as a trial is as good as this, no new one starts; those that run go on to their end.",
+        title="As soon as a trial (with repeats, the mean of a point) is as good as this, no new one starts; those "
+        "that run go on to their end. Of several metrics, all that have a target must be reached by one trial.",
         description="a number, such as target: 0.05",
     )
+
+
+class Objective(Goal):
+    """One of several metrics."""
+
+    threshold: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        title="What is worse than this is of no use, however good the other metrics are: bayes looks for trade-offs "
+        "within, and pareto_front() has no others.",
+        description="a number, such as threshold: 0.9",
+    )
+
+    hints: ClassVar[Mapping[str, str]] = {
+        "use": "is for a single metric; of several the last values count, so that they belong together: log the best "
+        "epoch's last, or set them in run.summary",
+        "impute": "is for a single metric; a trial that lacks one of several has failed, and bayes learns where",
+        "impute_while_running": "is for a single metric; remove it",
+    }
+
+
+class MetricConfig(Goal):
+    """What a sweep optimises."""
+
+    hints: ClassVar[Mapping[str, str]] = {"threshold": "is for several metrics; with one, the best is what counts"}
+
     use: Literal["best", "last"] = Field(
         "best", title="Which of the values that a trial logs is the trial's value.", description="best or last"
     )
@@ -100,7 +123,7 @@ class SweepConfig(Section):
         min_length=2,
         title="Several metrics in place of one; bayes looks for the best trade-offs, sweep.pareto_front() reads them.",
         description="a list of at least two, such as [{name: loss}, {name: acc, goal: maximize}]",
-        examples=["metrics: [{name: acc, goal: maximize}, {name: seconds}]"],
+        examples=["metrics: [{name: acc, goal: maximize, threshold: 0.9}, {name: seconds}]"],
     )
     early_terminate: EarlyTerminate | None = Field(
         None,
@@ -181,7 +204,6 @@ class SweepConfig(Section):
     )
     weight: float = Field(
         1.0,
-        strict=False,
         gt=0,
         le=1e6,
         allow_inf_nan=False,
@@ -217,6 +239,23 @@ class SweepConfig(Section):
     """What was ignored, one sentence each."""
     written: dict[str, Any] = Field(default_factory=dict, repr=False)
     """The config as plain JSON values, run_cap and such normalised."""
+
+    @property
+    def has_target(self) -> bool:
+        """Whether a value can end the sweep."""
+        return any(one.target is not None for one in (self.metric, *(self.metrics or ())) if one)
+
+    @property
+    def judged_index(self) -> int | None:
+        """Of several metrics, the place of the one that `early_terminate` names."""
+        name = self.early_terminate.metric if self.early_terminate else None
+        return next((index for index, one in enumerate(self.metrics or ()) if one.name == name), None)
+
+    @property
+    def judged(self) -> Goal | None:
+        """What stopping rules judge by."""
+        index = self.judged_index
+        return self.metric if index is None or self.metrics is None else self.metrics[index]
 
     def space(self) -> Space:
         """What a strategy searches, constants included."""
@@ -296,7 +335,7 @@ def _sort_keys(written: dict[str, Any], problems: Problems) -> dict[str, Any]:
     """The keys we know, and a warning for each that is ignored. An optional key with null is one left out."""
     parts: dict[str, Any] = {}
     for key, value in list(written.items()):
-        if value is None and key not in ("method", "parameters") and key in (*OWN_KEYS, *_IGNORED_KEYS):
+        if value is None and key not in ("method", "parameters") and key in (*OWN_KEYS, *IGNORED_KEYS):
             del written[key]
         elif key in OWN_KEYS:
             parts[key] = value
@@ -306,7 +345,7 @@ def _sort_keys(written: dict[str, Any], problems: Problems) -> dict[str, Any]:
             problems.add(
                 (key, "engine"), f"{shown(value['engine'])} cannot be; remove scheduler, and write method: bayes"
             )
-        elif key in _IGNORED_KEYS:
+        elif key in IGNORED_KEYS:
             problems.warn((key,), f"{shown(value)} is ignored, nothing here needs it; {_nearest_known(key)}")
         else:
             problems.warn((key,), f"{shown(value)} is ignored, the key is unknown; {_nearest_known(key)}")

@@ -7,6 +7,7 @@ Knows nothing of what the keys mean.
 from __future__ import annotations
 
 import datetime
+import enum
 import json
 import math
 import os
@@ -296,6 +297,8 @@ class _PlainCopy:
             plain = value.tolist()
             if plain is None or isinstance(plain, bool | int | float | str | list | datetime.date):
                 return self.of(plain, path)
-        said = reprlib.repr(value)
-        self._problems.add(path, f"{said} ({type(value).__name__}) is no plain value; write a number, text or list")
+        said, remedy = reprlib.repr(value), "a number, text or list"
+        if isinstance(value, enum.Enum):
+            remedy = f"its value, {reprlib.repr(value.value)}"
+        self._problems.add(path, f"{said} ({type(value).__name__}) is no plain value; write {remedy}")
         return None

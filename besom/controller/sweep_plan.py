@@ -1,6 +1,6 @@
 """The state of one sweep in the controller: pure, rebuilt from the store at any time.
 
-Reads: what happened (`tracking.outcomes`).  Gives: how many trials are due, and whether the sweep is over.
+Reads: what happened (`tracking.recording.outcomes`).  Gives: how many trials are due, and whether the sweep is over.
 Knows nothing of Redis, databases or clocks.
 """
 
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from besom.controller.course import Course, Past
-from besom.controller.results import by_point, imputed, reaches
+from besom.controller.results import Results, reaches
 from besom.controller.sweep_config import SweepConfig, parse
 from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec
 from besom.strategies import EndedTrial, Params, RunningTrial, Strategy
-from besom.tracking.outcomes import TrialClosed
+from besom.tracking.recording.outcomes import TrialClosed
 
 __all__ = ["Question", "SweepPlan", "answer"]
 
@@ -34,7 +34,11 @@ class Question:
     sweep: str
     course: Course
     ended: Sequence[EndedTrial]
+    """All that have; the same list as in an earlier question when it has only grown since."""
+    guessed: Sequence[EndedTrial]
+    """Trials that still run, with values for now."""
     running: Sequence[RunningTrial]
+    """All others that do."""
     issued: int
     """Trials, when it was asked."""
     replan: tuple[tuple[int, ...], ...]
@@ -45,6 +49,17 @@ class Question:
     """Points that the strategy is asked for beyond those of `replan`."""
     due: int
     """Trials to be issued."""
+
+    @property
+    def pending(self) -> list[RunningTrial]:
+        """What has not ended when the strategy's own points begin."""
+        first = self.course.point_of(self.issued) + 1
+        return [*self.running, *(RunningTrial(first + index, params) for index, params in enumerate(self.given))]
+
+    @property
+    def wanted(self) -> int:
+        """Points that the strategy is asked for."""
+        return len(self.replan) + self.count
 
 
 @dataclass
@@ -68,12 +83,16 @@ class SweepPlan:
     began: float | None = None
     """When its first trial was claimed, seconds since the epoch."""
     reached: bool = False
-    """Whether a trial has reached the metric's target."""
+    """Whether the targets of its metrics were reached."""
+    holds_back: bool = False
+    """Whether a stopping rule would promote trials, were the sweep one that gives."""
 
     def __post_init__(self) -> None:
         self.adaptive = self.config.method == "bayes"
+        self.learns = self.adaptive or (self.config.repeats > 1 and self.config.has_target)
+        """Whether it keeps what its trials gave."""
         self.course = Course.of(self.spec, self.config, self.past)
-        self._history: list[EndedTrial] = []
+        self._results = Results(self.config)
         self._news = 0  # ended since the last answer
         self._ended_in: dict[int, int] = {}  # span of _READY_SECONDS to trials that ended in it; the last two
         self._last: Params = {}  # of the trial issued last
@@ -120,7 +139,7 @@ class SweepPlan:
 
     def reopened(self, number: int, params: Params) -> None:
         """It was over, and waits to run again."""
-        self._history = [ended for ended in self._history if ended.number != number]
+        self._results.remove(number)
         self.trials[number] = params
         self.waiting.add(number)
 
@@ -129,7 +148,6 @@ class SweepPlan:
         self.trials.pop(trial.number, None)
         self.waiting.discard(trial.number)
         self.unclaimed.discard(trial.number)
-        self.reached = self.reached or reaches(self.config, trial.value)
         self.remember(trial.number, trial.params)
         span = int(trial.ended / _READY_SECONDS)
         self._ended_in[span] = self._ended_in.get(span, 0) + 1
@@ -137,6 +155,7 @@ class SweepPlan:
             del self._ended_in[min(self._ended_in)]
         result = EndedTrial(trial.number, trial.params, trial.state, trial.value, trial.curve, values=trial.values)
         self.learn(result)
+        self.reached = self.reached or self._reaches(result)
 
     def remember(self, number: int, params: Params) -> None:
         """It was issued some time ago, and may be the last one."""
@@ -144,10 +163,20 @@ class SweepPlan:
             self.issued, self._last = number, params
 
     def learn(self, ended: EndedTrial) -> None:
-        """Its result goes to the strategy, when that is one which learns."""
-        if self.adaptive:
-            self._history.append(ended)
+        """Its result is kept: for a strategy which learns, and where the mean of a point may reach a target."""
+        if self.learns:
+            self._results.add(ended)
             self._news += 1
+
+    def _reaches(self, ended: EndedTrial) -> bool:
+        """Whether it reaches the targets; with repeats, whether its point does, now that all of that is over."""
+        if self.course.repeats > 1 and self.learns:
+            result = self._results.result(self.course.point_of(ended.number))
+            if result is None:
+                return False
+            ended = result
+        values = ended.values if ended.state in ("finished", "stopped") else ()
+        return reaches(self.config, ended.value, values)
 
     # ---- what is due
 
@@ -176,12 +205,10 @@ class SweepPlan:
             return None
         again = {number for group in stale for number in group}
         running = {number: params for number, params in self.trials.items() if number not in again}
-        ended, pending = by_point(self._history, running, self.issued, self.course.repeats)
-        ended, pending = imputed(self.config.metric, ended, pending, live or {})
+        guessed, pending = self._results.guessed(self._results.pending(running), live or {})
         given, count = self._next_points(due)
-        return Question(
-            self.spec.id, self.course, tuple(ended), tuple(pending), self.issued, stale, tuple(given), count, due
-        )
+        ended, spec, issued = self._results.over(), self.spec, self.issued
+        return Question(spec.id, self.course, ended, guessed, pending, issued, stale, tuple(given), count, due)
 
     def answered(self) -> None:
         """An answer was used: what is known now is planned for."""
@@ -211,7 +238,7 @@ class SweepPlan:
         if not self.gives:
             return ""
         if self.reached:
-            return "a trial has reached metric.target"
+            return "the target is reached"
         return "time_cap is over" if cap is not None and self.began is not None and now >= self.began + cap else ""
 
     @property
@@ -241,14 +268,25 @@ class SweepPlan:
 
     @property
     def goal(self) -> str:
-        """minimize or maximize."""
-        return self.config.metric.goal if self.config.metric else "minimize"
+        """Where the metric should go that trials are judged by: minimize or maximize."""
+        return self.config.judged.goal if self.config.judged else "minimize"
 
     @property
     def is_watched(self) -> bool:
-        """Whether what its trials log can end one of them, or the sweep."""
+        """Whether what its trials log while they run can end one of them, or the sweep."""
         metric, rule = self.config.metric, self.config.early_terminate
-        return metric is not None and (metric.target is not None or (rule is not None and rule.type != "none"))
+        by_rule = rule is not None and rule.type != "none"
+        return by_rule or (metric is not None and metric.target is not None and self.course.repeats == 1)
+
+    @property
+    def promotes(self) -> bool:
+        """Whether trials that its stopping rule has ended may go on later."""
+        rule = self.config.early_terminate
+        return self.is_watched and rule is not None and rule.promotes
+
+    def may_promote(self, now: float) -> bool:
+        """Whether they may now."""
+        return self.gives and not self.stop_reason(now)
 
     @property
     def gives(self) -> bool:
@@ -262,19 +300,20 @@ class SweepPlan:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen in it."""
-        if not self.active or self.trials:
+        """Whether nothing more will happen in it, unless trials are promoted now."""
+        if not self.active or self.trials or (self.state == "paused" and self.holds_back):
             return False
+        return self.state == "stopping" or self.is_all_issued
+
+    @property
+    def is_all_issued(self) -> bool:
+        """Whether no other trial will be issued, as its config stands."""
         cap = self.config.run_cap
-        if self.state == "stopping" or (cap is not None and self.issued >= cap):
-            return True
-        return self.exhausted and not self._owed_repeats
+        return (cap is not None and self.issued >= cap) or (self.exhausted and not self._owed_repeats)
 
 
 def answer(question: Question) -> list[Params]:
-    """Ask a fresh strategy; runs in the process beside the loop."""
-    course = question.course
-    strategy, first = course.strategy(), course.point_of(question.issued) + 1
-    given = [RunningTrial(first + index, params) for index, params in enumerate(question.given)]
-    strategy.update(list(question.ended), [*question.running, *given])
-    return strategy.suggest(len(question.replan) + question.count)
+    """What a fresh strategy answers, told everything at once."""
+    strategy = question.course.strategy()
+    strategy.update([*question.ended, *question.guessed], question.pending)
+    return strategy.suggest(question.wanted)

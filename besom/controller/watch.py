@@ -1,25 +1,26 @@
 """What running trials log of their sweep's metric, as far as the sweep must act on it while they run.
 
-Reads: the store.  Gives: which trials a stopping rule ends, which sweeps have reached their metric's target.
-Everything here can be read again from the store; only ASHA remembers whom it has judged.
+Reads: the store.  Gives: what a stopping rule decides, which sweeps have reached their metric's target.
+Everything here can be read again from the store, the rule's verdicts as well.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection, select
 
 from besom.controller.results import reaches
 from besom.controller.sweep_plan import SweepPlan
-from besom.messages import run_id_of
-from besom.strategies.stopping import Curve
-from besom.tracking import schema
-from besom.tracking.memory import home_of
-from besom.tracking.rows import pieces_of
-from besom.tracking.score import Score, Target, metrics_of, scores, vectors
+from besom.messages import home_of, run_id_of
+from besom.strategies.stopping import Curve, Verdict
+from besom.tracking.recording.outcomes import TrialClosed
+from besom.tracking.store import schema
+from besom.tracking.store.rows import pieces_of
+from besom.tracking.store.score import Score, Target, metrics_of, scores, vectors
 
 __all__ = ["Watches", "pause_after", "read_scores", "read_vectors"]
 
@@ -44,29 +45,58 @@ class Watches:
         if plan is not None and plan.is_watched:
             self._of(plan).touched.add(number)
 
+    def closed(self, outcome: TrialClosed, plans: Mapping[str, SweepPlan]) -> None:
+        """A trial is over; a rule that promotes may take it up again."""
+        plan = plans.get(outcome.sweep)
+        if plan is not None and plan.promotes:
+            self._of(plan).closed(outcome)
+
     def due(self) -> list[str]:
         """Sweeps to look at now."""
         now = time.monotonic()
-        return [sweep for sweep, watch in self._held.items() if watch.touched and watch.next_look <= now]
+        return [sweep for sweep, watch in self._held.items() if watch.has_news and watch.next_look <= now]
 
-    def look(self, conn: Connection, plans: Mapping[str, SweepPlan]) -> dict[str, tuple[int, ...]]:
-        """The running trials that should stop, by sweep; a plan whose target was reached knows it from then on."""
+    def look(self, conn: Connection, plans: Mapping[str, SweepPlan], now: float) -> dict[str, Verdict]:
+        """What the rules of sweeps with news decide; a plan whose target was reached knows it from then on.
+
+        Args:
+            conn: The transaction in which the verdicts are kept.
+            plans: All sweeps that are not over.
+            now: Seconds since the epoch.
+        """
         self._held = {sweep: watch for sweep, watch in self._held.items() if sweep in plans}
-        stops: dict[str, tuple[int, ...]] = {}
-        for sweep in self.due():
-            if found := self._held[sweep].look(conn, plans[sweep]):
-                stops[sweep] = found
-        return stops
+        return {sweep: self.look_at(conn, plans[sweep], now) for sweep in self.due()}
 
-    def forget(self) -> None:
-        """Throw the curves away; they are read again."""
-        self._held.clear()
+    def look_at(self, conn: Connection, plan: SweepPlan, now: float) -> Verdict:
+        """The same for one sweep, whether anything is new or not."""
+        return self._of(plan).look(conn, now)
+
+    def forget(self, sweep: str | None = None) -> None:
+        """Throw the curves of one sweep, or of all, away; they are read again."""
+        if sweep is None:
+            self._held.clear()
+        else:
+            self._held.pop(sweep, None)
 
     def _of(self, plan: SweepPlan) -> _Watch:
         held = self._held.get(plan.spec.id)
         if held is None or held.plan is not plan:  # a sweep that was edited has another plan
             held = self._held[plan.spec.id] = _Watch(plan)
         return held
+
+
+@dataclass(slots=True)
+class _Standing:
+    """One trial as its rule sees it; lower values are better."""
+
+    values: tuple[float, ...] = ()
+    passed: int = 0
+    halted: int = 0
+    is_stopped: bool = False
+
+    def curve(self, number: int, *, running: bool) -> Curve:
+        told = self.halted > self.passed
+        return Curve(number, self.values, running and not told, self.passed, self.is_stopped and told)
 
 
 class _Watch:
@@ -76,32 +106,74 @@ class _Watch:
         self.plan = plan
         self.touched: set[int] = set()
         self.next_look = 0.0
+        self._has_closed = False
+        self._sign = -1.0 if plan.goal == "maximize" else 1.0
         self._rule = plan.config.early_terminate.rule() if plan.config.early_terminate else None
-        self._curves: dict[int, tuple[float, ...]] | None = None
+        self._standings: dict[int, _Standing] | None = None
 
-    def look(self, conn: Connection, plan: SweepPlan) -> tuple[int, ...]:
+    @property
+    def has_news(self) -> bool:
+        return self._has_closed or bool(self.touched)
+
+    def closed(self, outcome: TrialClosed) -> None:
+        self._has_closed = True
+        if self._standings is not None:
+            standing = self._standings.setdefault(outcome.number, _Standing())
+            standing.values = self._lower_is_better(outcome.curve)
+            standing.is_stopped = outcome.state == "stopped"
+
+    def look(self, conn: Connection, now: float) -> Verdict:
         started = time.monotonic()
-        stops = self._look(conn, plan)
+        verdict = self._look(conn, now)
         ended = time.monotonic()
         self.next_look = ended + pause_after(ended - started)
-        return stops
+        return verdict
 
-    def _look(self, conn: Connection, plan: SweepPlan) -> tuple[int, ...]:
-        if self._curves is None:
-            self._curves = {}
-            if self._rule is not None:
-                trials = schema.trials.c
-                self.touched.update(conn.scalars(select(trials.number).where(trials.sweep == plan.spec.id)))
-        found = read_scores(conn, plan, self.touched)
-        self.touched.clear()
-        plan.reached = plan.reached or any(reaches(plan.config, score.value) for score in found.values())
+    def _look(self, conn: Connection, now: float) -> Verdict:
+        plan, standings = self.plan, self._read(conn)
         if self._rule is None:
-            return ()
-        sign = -1.0 if plan.goal == "maximize" else 1.0
-        for number, score in found.items():
-            self._curves[number] = tuple(sign * value for value in score.curve)
+            return Verdict()
         running = plan.trials.keys() - plan.waiting
-        return self._rule.decide([Curve(n, curve, n in running) for n, curve in sorted(self._curves.items())])
+        history = [standing.curve(number, running=number in running) for number, standing in sorted(standings.items())]
+        verdict = self._rule.decide(history, left=len(plan.trials) if plan.is_all_issued else None)
+        plan.holds_back = bool(verdict.promotions) and not plan.may_promote(now)
+        if plan.holds_back:
+            verdict = replace(verdict, promotions={})
+        self._keep(standings, verdict)
+        return verdict
+
+    def _read(self, conn: Connection) -> dict[int, _Standing]:
+        """The trials as they stand now; the first time all of them are read, where there is a rule."""
+        if self._standings is None:
+            self._standings = dict(self._stored(conn)) if self._rule is not None else {}
+            self.touched.update(self._standings)
+        found = read_scores(conn, self.plan, self.touched)
+        self.touched.clear()
+        self._has_closed = False
+        if self.plan.course.repeats == 1:
+            reached = any(reaches(self.plan.config, score.value) for score in found.values())
+            self.plan.reached = self.plan.reached or reached
+        if self._rule is not None:
+            for number, score in found.items():
+                self._standings.setdefault(number, _Standing()).values = self._lower_is_better(score.curve)
+        return self._standings
+
+    def _stored(self, conn: Connection) -> Iterator[tuple[int, _Standing]]:
+        trials = schema.trials.c
+        query = select(trials.number, trials.passed, trials.halted, trials.state)
+        for number, passed, halted, state in conn.execute(query.where(trials.sweep == self.plan.spec.id)):
+            yield number, _Standing((), passed, halted, state == "stopped")
+
+    def _keep(self, standings: Mapping[int, _Standing], verdict: Verdict) -> None:
+        for number, iteration in verdict.stops.items():
+            standings[number].halted = iteration
+        for number, iteration in (verdict.passes | verdict.promotions).items():
+            standings[number].passed = iteration
+        for number in verdict.promotions:
+            standings[number].is_stopped = False
+
+    def _lower_is_better(self, curve: Iterable[float]) -> tuple[float, ...]:
+        return tuple(self._sign * value for value in curve)
 
 
 def pause_after(look: float) -> float:
@@ -110,8 +182,8 @@ def pause_after(look: float) -> float:
 
 
 def read_scores(conn: Connection, plan: SweepPlan, numbers: Iterable[int]) -> dict[int, Score]:
-    """What these trials have logged of the sweep's metric so far."""
-    target = Target.of({"metric": plan.spec.metric and plan.spec.metric.model_dump(), "config": plan.spec.config})
+    """What these trials have logged so far of the metric that the sweep is judged by."""
+    target = Target.judged({"metric": plan.spec.metric and plan.spec.metric.model_dump(), "config": plan.spec.config})
     if target is None:
         return {}
     found: dict[int, Score] = {}

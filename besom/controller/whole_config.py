@@ -5,15 +5,18 @@ Reads: parts that were read each by itself.  What is wrong goes to `Problems`.  
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Collection, Mapping
+from keyword import iskeyword
+from typing import TYPE_CHECKING, Any, Final
 
-from besom.controller.conditions import Names, read_conditions
+from besom.controller.conditions import Leading, Names, read_conditions
 from besom.controller.distributions import Constant, Parameter, WeightedCategorical
 from besom.controller.parameters import Parameters, leaves, path_in_config
 from besom.controller.points import check_points
 from besom.controller.sections import Problems, shown
 from besom.errors import ConfigError
+from besom.macros import fault_in, whole_macro
 
 if TYPE_CHECKING:
     from besom.controller.sweep_config import SweepConfig
@@ -22,8 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check_whole"]
 
-_FEW = 1e-3
+_FEW: Final = 1e-3
 """Share of the space below which its user is told how little of it the constraints leave."""
+_LOOKED_THROUGH: Final = 1_000_000
+"""Points of a grid that are looked at one by one, some 20 µs each, for those that satisfy the constraints."""
 
 
 def check_whole(
@@ -33,7 +38,8 @@ def check_whole(
     names = Names(parameters, parts.get("parameters"))
     _check_method(parts, parameters, problems)
     _check_metrics(parts, problems)
-    read_conditions(parameters, names, problems)
+    conditions = read_conditions(parameters, names, problems)
+    _check_command(parts, parameters, conditions, problems)
     _check_expressions(parts.get("constraints"), names, problems)
     if sweep is None or problems:
         return
@@ -84,8 +90,49 @@ def _check_metrics(parts: Mapping[str, Any], problems: Problems) -> None:
             if name in named[:index]:
                 problems.add(("metrics", index, "name"), f"{shown(name)} stands here twice; remove one of the two")
     rule = parts.get("early_terminate")
-    if isinstance(rule, dict) and rule.get("type") != "none" and "metric" not in parts:
+    if isinstance(rule, dict) and rule.get("type") != "none":
+        _check_judged(parts, rule, problems)
+
+
+def _check_judged(parts: Mapping[str, Any], rule: Mapping[str, Any], problems: Problems) -> None:
+    """Whether it is clear which metric a stopping rule judges by."""
+    if "metric" not in parts and "metrics" not in parts:
         problems.add(("metric",), "missing, and early_terminate judges by it; write {name: loss, goal: minimize}")
+        return
+    several = parts.get("metrics")
+    written = several if isinstance(several, list) else [parts.get("metric")]
+    names = [one["name"] for one in written if isinstance(one, dict) and isinstance(one.get("name"), str)]
+    named, path = rule.get("metric"), ("early_terminate", "metric")
+    if not names:
+        return  # told by the check of the key
+    if named is None and "metrics" in parts:
+        problems.add(
+            path, f"missing, and trials are judged by one metric; write metric: with one of {', '.join(names)}"
+        )
+    elif named is not None and named not in names:
+        problems.add(path, f"{shown(named)} is no metric of this sweep; write {' or '.join(names)}")
+
+
+def _check_command(
+    parts: Mapping[str, Any], parameters: Parameters, conditions: Collection[Leading], problems: Problems
+) -> None:
+    """Whether each trial has what the command asks for."""
+    command, written = parts.get("command"), parts.get("parameters")
+    everywhere = {leading[0] for leading, _ in leaves(parameters) if leading not in conditions}
+    unread = (written if isinstance(written, dict) else {}).keys() - parameters.keys()
+    sometimes = parameters.keys() - everywhere
+    for index, item in enumerate(command if isinstance(command, list) else []):
+        if not isinstance(item, str):
+            continue  # told by the check of the key
+        path = ("command", index)
+        if fault := fault_in(item, {*everywhere, *sometimes, *unread}):
+            problems.add(path, f"{shown(item)} {fault}")
+        elif fault_in(item, {*everywhere, *unread}):
+            problems.add(
+                path, f"{shown(item)} asks for what some trials lack; write ${{args}}, which has what is there"
+            )
+        elif whole_macro(item) == "program" and "program" not in parts:
+            problems.warn(path, "'${program}' needs a program when an agent executes it; add program: train.py")
 
 
 def _check_expressions(constraints: Any, names: Names, problems: Problems) -> None:
@@ -98,14 +145,24 @@ def _check_expressions(constraints: Any, names: Names, problems: Problems) -> No
         try:
             expression = Expression(text)
         except ExpressionError as error:
-            problems.add(path, f"{shown(text)}: {error}")
+            hint = _as_param(text, names)
+            problems.add(path, f"{shown(text)}: " + (f"at column {error.column}, {hint}" if hint else str(error)))
             continue
         for name, column in expression.names.items():
             found = names.find(name)
             if isinstance(found, str):
-                problems.add(path, f"{shown(text)}: at column {column}, {found}")
+                problems.add(path, f"{shown(text)}: at column {column}, {_as_param(text, names) or found}")
         if not expression.names:
             problems.add(path, f"{shown(text)} names no parameter; write one, such as lr <= 0.1, or remove it")
+
+
+def _as_param(text: str, names: Names) -> str:
+    """How to write a name in `text` that is none in Python, such as batch-size, which reads as a difference."""
+    for name in sorted(names, key=len, reverse=True):
+        bare = name in text.replace(f'"{name}"', "").replace(f"'{name}'", "")
+        if bare and not all(part.isidentifier() and not iskeyword(part) for part in name.split(".")):
+            return f"write param({json.dumps(name)}) for {name}"
+    return ""
 
 
 def _check_feasible(sweep: SweepConfig, space: Space, problems: Problems) -> None:
@@ -113,6 +170,13 @@ def _check_feasible(sweep: SweepConfig, space: Space, problems: Problems) -> Non
     from besom.strategies.constraints import probe
 
     if not space.constraints:
+        return
+    if sweep.method == "grid" and space.size is not None and space.size > _LOOKED_THROUGH:
+        problems.add(
+            ("constraints",),
+            f"a grid of {space.size} points cannot be looked through for those that satisfy them, "
+            f"{_LOOKED_THROUGH} can; write fewer values, or method: random",
+        )
         return
     found = probe(space)
     for index, (told, text) in enumerate(zip(found.faults, sweep.constraints, strict=True)):
@@ -122,16 +186,19 @@ def _check_feasible(sweep: SweepConfig, space: Space, problems: Problems) -> Non
         return
     if not found.allowed:
         problems.add(("constraints",), _impossible(sweep, found))
-    elif found.allowed < _FEW * found.tried and not found.whole:
+    elif found.allowed < _FEW * found.tried and sweep.method != "grid":
         problems.warn(
             ("constraints",),
-            f"{found.allowed} of {found.tried} points drawn satisfy them, so each trial needs many draws; "
+            f"{found.allowed} of {found.tried} combinations satisfy them, so each trial needs many draws; "
             "narrower ranges would need fewer",
         )
 
 
 def _impossible(sweep: SweepConfig, found: Probe) -> str:
-    looked = f"none of the space's {found.tried} points" if found.whole else f"none of {found.tried} points drawn"
+    looked, never = ("all", "never holds") if found.whole else ("those drawn", "holds for none")
     alone = [text for text, count in zip(sweep.constraints, found.held, strict=True) if not count]
-    cause = f"{shown(alone[0])} never holds" if alone else "they do not hold together"
-    return f"{looked} satisfies {shown(list(sweep.constraints))}, {cause}; loosen them or widen the parameters"
+    cause = f"{shown(alone[0])} {never}" if alone else "they do not hold together"
+    return (
+        f"none of {looked}, {found.tried} combinations of {', '.join(found.names)}, satisfies "
+        f"{shown(list(sweep.constraints))}, {cause}; loosen them or widen the parameters"
+    )

@@ -1,4 +1,4 @@
-"""The read API: `GET /api/QUERY?name=JSON`, for the queries of `tracking.source`.
+"""The read API: `GET /api/QUERY?name=JSON`, for the queries of `tracking.reading.source`.
 
 Every request but `/health` carries the token. Answers are JSON, with null for NaN and infinities, or msgpack, exact,
 when asked for. The store is not written; `/blobs` takes files (`blobs.py`).
@@ -24,8 +24,8 @@ from besom.dashboard.answers import HEADERS, problem, refusal
 from besom.dashboard.blobs import blob_routes
 from besom.errors import BesomError
 from besom.tracking.blobs.place import Place
-from besom.tracking.source import QUERIES, LocalSource
-from besom.tracking.store import Store
+from besom.tracking.reading.source import QUERIES, LocalSource
+from besom.tracking.store.store import Store
 from besom.tracking.values import strict
 
 __all__ = ["make_app"]

@@ -13,7 +13,7 @@ import uvicorn
 from besom.dashboard.app import make_app
 from besom.errors import ConfigError, Unreachable
 from besom.tracking.blobs.place import Place
-from besom.tracking.store import Store
+from besom.tracking.store.store import Store
 
 __all__ = ["HttpServer", "read_host_port"]
 

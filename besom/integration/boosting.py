@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from besom.tracking import plot
-from besom.tracking.artifacts import Artifact
+from besom.tracking.artifacts.artifact import Artifact
+from besom.tracking.media import plot
 from besom.tracking.media.table import Table
-from besom.tracking.run import Run
+from besom.tracking.run.run import Run
 
 __all__ = ["better", "define_best", "importance_chart", "log_model"]
 

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from besom.errors import UsageError
 from besom.integration.boosting import log_model
-from besom.tracking.active import needed_run
-from besom.tracking.artifacts import Artifact
+from besom.tracking.artifacts.artifact import Artifact
 from besom.tracking.media.table import Table
+from besom.tracking.run.active import needed_run
 
 __all__ = ["Callback", "EvalCallback", "MetricsLogger", "ModelCheckpoint"]
 

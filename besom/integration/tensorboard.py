@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from besom.tracking.tensorboard import follow_all, unfollow_all
+from besom.tracking.run.tensorboard import follow_all, unfollow_all
 
 __all__ = ["patch", "unpatch"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from xgboost.callback import TrainingCallback
 
 from besom.integration.boosting import define_best, importance_chart, log_model
-from besom.tracking.active import needed_run
+from besom.tracking.run.active import needed_run
 
 __all__ = ["Callback"]
 

@@ -63,6 +63,8 @@ def make_strategy(
     seed: int,
     goal: str = "minimize",
     goals: Sequence[str] = (),
+    thresholds: Sequence[float | None] = (),
+    judged: int | None = None,
     surrogate: str = "gp",
     skipped: Skipped | None = None,
 ) -> Strategy:
@@ -74,6 +76,8 @@ def make_strategy(
         seed: Source of all randomness; grid uses none.
         goal: "minimize" or "maximize"; only bayes looks at it.
         goals: Of several metrics, in place of `goal`, in the order of the trials' `values`.
+        thresholds: Of several metrics, the values beyond which a trial is of no use; none without.
+        judged: Of several metrics, the place of the one that the trials' curves are of.
         surrogate: What bayes fits: "gp" for Gaussian processes, "rf" or "et" for a forest.
         skipped: What a grid need not try; the others look at the history alone.
 
@@ -90,9 +94,10 @@ def make_strategy(
     if method == "bayes":
         # Here and not above: it brings scikit-learn along, two seconds that grid and random need not wait.
         from besom.strategies.bayes import Bayes, parts_of
-        from besom.strategies.scalarised import Scalarised
+        from besom.strategies.scalarised import Aims, Scalarised
 
         if goals:
-            return Scalarised(space, seed, goals, parts_of(surrogate))
+            aims = Aims(tuple(goals), tuple(thresholds), judged)
+            return Scalarised(space, seed, aims, parts_of(surrogate))
         return Bayes(space, seed, goal, parts_of(surrogate))
     raise ConfigError(f"method is {method!r}; write grid, random or bayes")

@@ -194,7 +194,7 @@ def _power(base: float, exponent: float) -> Any:
     # Whole powers stay exact while they are small; others are floats, which overflow instead of growing without end.
     if isinstance(exponent, int) and 0 <= exponent <= _MAX_EXPONENT and abs(base) < 2**64:
         return base**exponent
-    return float(base) ** float(exponent)
+    return math.pow(base, exponent)  # which has no complex numbers: a root of a negative one is a ValueError
 
 
 def _numbers(function: Callable[..., Any]) -> Callable[..., Any]:

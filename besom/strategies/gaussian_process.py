@@ -65,8 +65,10 @@ class Prior:
 class _Evidence:
     """Minus the logarithm of how plausible parameters are, given the data; and its gradient."""
 
-    def __init__(self, prior: Prior, rows: Array, values: Array, unordered: Flags) -> None:
-        self._rows, self._values, self._unordered = rows, values, unordered
+    def __init__(
+        self, prior: Prior, rows: Array, values: Array, unordered: Flags, known_noise: Array | float = 0.0
+    ) -> None:
+        self._rows, self._values, self._unordered, self._known_noise = rows, values, unordered, known_noise
         self._ordered = np.flatnonzero(~unordered)
         self._columns = rows.shape[1]
         self._centre = prior.start(len(self._ordered), self._columns)
@@ -87,7 +89,7 @@ class _Evidence:
         (likeness, slope), (fine_likeness, fine_slope) = matern_and_slope(squared), matern_and_slope(fine)
         covariance = np.empty((n, n))
         covariance.reshape(-1)[pairs.places] = signal * likeness + rough * fine_likeness + self._mean
-        np.fill_diagonal(covariance, signal + rough + self._mean + noise + _JITTER)
+        np.fill_diagonal(covariance, signal + rough + self._mean + noise + _JITTER + self._known_noise)
         # The transpose lies in memory as LAPACK wants it, so it factors and inverts in place.
         root, failed = lapack.dpotrf(covariance.T, lower=1, clean=0, overwrite_a=1)
         if failed:
@@ -130,13 +132,21 @@ class _Evidence:
         return np.concatenate([(by_rows * slope).sum(axis=0) for slope in slopes])
 
 
-def plausibility(prior: Prior, rows: Array, values: Array, unordered: Flags, theta: Array) -> tuple[float, Array]:
+def plausibility(
+    prior: Prior, rows: Array, values: Array, unordered: Flags, theta: Array, known_noise: Array | float = 0.0
+) -> tuple[float, Array]:
     """Minus the log posterior density of the parameters `theta`, up to a constant, and its gradient."""
-    return _Evidence(prior, rows, values, unordered)(theta)
+    return _Evidence(prior, rows, values, unordered, known_noise)(theta)
 
 
 def most_plausible(
-    prior: Prior, rows: Array, values: Array, unordered: Flags, start: Array | None = None, iterations: int = 30
+    prior: Prior,
+    rows: Array,
+    values: Array,
+    unordered: Flags,
+    start: Array | None = None,
+    iterations: int = 30,
+    known_noise: Array | None = None,
 ) -> Array:
     """The parameters of the greatest posterior density: lengths, signal, noise and bends, as logarithms.
 
@@ -149,16 +159,20 @@ def most_plausible(
         unordered: Columns without an order.
         start: Where to look first; the prior's centres when None.
         iterations: Steps at most.
+        known_noise: Variance that each value is known to have, besides the noise that is found; shape (n,).
     """
-    begin = b"" if start is None else start.tobytes()
-    key = (rows.tobytes(), values.tobytes(), unordered.tobytes(), begin)
+    begin, noise = (b"" if one is None else one.tobytes() for one in (start, known_noise))
+    key = (rows.tobytes(), values.tobytes(), unordered.tobytes(), noise, begin)
     return _most_plausible(prior, *key, iterations)
 
 
 @lru_cache(maxsize=128)
-def _most_plausible(prior: Prior, rows: bytes, values: bytes, unordered: bytes, start: bytes, iterations: int) -> Array:
+def _most_plausible(
+    prior: Prior, rows: bytes, values: bytes, unordered: bytes, noise: bytes, start: bytes, iterations: int
+) -> Array:
     flags, observed = np.frombuffer(unordered, dtype=bool), np.frombuffer(values)
-    evidence = _Evidence(prior, np.frombuffer(rows).reshape(len(observed), -1), observed, flags)
+    known_noise = np.frombuffer(noise) if noise else 0.0
+    evidence = _Evidence(prior, np.frombuffer(rows).reshape(len(observed), -1), observed, flags, known_noise)
     ordered, columns = int((~flags).sum()), len(flags)
     bends = 2 * ordered if prior.input_warp else 0
     bounds = [_LENGTH_BOUND] * columns + [_SIGNAL_BOUND, _ROUGH_BOUND, _NOISE_BOUND] + [_WARP_BOUND] * bends
@@ -170,9 +184,17 @@ def _most_plausible(prior: Prior, rows: bytes, values: bytes, unordered: bytes, 
 
 
 class Posterior:
-    """The process with parameters `theta`, given observed `rows` and `values`."""
+    """The process with parameters `theta`, given observed `rows` and `values`, and what noise each is known to have."""
 
-    def __init__(self, prior: Prior, theta: Array, rows: Array, values: Array, unordered: Flags) -> None:
+    def __init__(
+        self,
+        prior: Prior,
+        theta: Array,
+        rows: Array,
+        values: Array,
+        unordered: Flags,
+        known_noise: Array | float = 0.0,
+    ) -> None:
         columns = rows.shape[1]
         self._unordered, self._ordered = unordered, np.flatnonzero(~unordered)
         self._weights = np.exp(-2.0 * theta[:columns])
@@ -181,7 +203,7 @@ class Posterior:
         self._bends = np.split(theta[columns + 3 :], 2) if prior.input_warp else None
         self._rows = self._bent(rows)
         covariance = self._covariance(self._rows, self._rows)
-        covariance[np.diag_indices(len(rows))] += self.noise + _JITTER
+        covariance[np.diag_indices(len(rows))] += self.noise + _JITTER + known_noise
         self._root = _root(covariance)
         self._solved = cho_solve((self._root, True), values, check_finite=False)
         self._observed = len(rows)

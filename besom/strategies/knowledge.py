@@ -192,7 +192,8 @@ class Knowledge:
         n, settled = len(self._valued.values), self._valued.settled
         n = settled if settled >= _SETTLED * n else n
         theta = self._theta(kind, n - n % max(1, n // self._parts.refit))
-        return Posterior(kind, theta, rows, values, self._unordered)
+        noise = _noise(self._valued.essence(self._parts.conditioned), values)
+        return Posterior(kind, theta, rows, values, self._unordered, 0.0 if noise is None else noise)
 
     def _theta(self, prior: Prior, n: int) -> Array:
         """Parameters fitted to the first `n` trials, beginning where the fit to about half of them ended.
@@ -202,9 +203,11 @@ class Knowledge:
         start = None
         if n > _FIRST_FIT:
             start = self._theta(prior, _FIRST_FIT << (((n - 1) // _FIRST_FIT).bit_length() - 1))
-        fitted = self._warped(self._valued.first(n).essence(self._parts.fitted))
+        known = self._valued.first(n).essence(self._parts.fitted)
+        fitted = self._warped(known)
+        rows, noise = self._columns(fitted.rows), _noise(known, fitted.values)
         steps = _FIRST_STEPS if start is None else _MORE_STEPS
-        return most_plausible(prior, self._columns(fitted.rows), fitted.values, self._unordered, start, steps)
+        return most_plausible(prior, rows, fitted.values, self._unordered, start, steps, noise)
 
     @cached_property
     def _feasibility(self) -> Feasibility | None:
@@ -212,3 +215,8 @@ class Knowledge:
             return None
         tried = self._history.essence(self._parts.conditioned)
         return Feasibility(self._columns(tried.rows), tried.failed, self._unordered)
+
+
+def _noise(history: History, warped: Array) -> Array | None:
+    """The variance that the warped values are known to have; None where nothing was tried twice."""
+    return None if history.repeats is None else history.repeats.noise(history.values, warped)

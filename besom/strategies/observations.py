@@ -5,18 +5,20 @@ A trial that was stopped counts as what it would have given at its end (`early_e
 
 from __future__ import annotations
 
+import copy
 import math
 from bisect import bisect_left
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from besom.strategies.cube import Array, Cube, Flags, Positions
 from besom.strategies.early_ends import final_values
-from besom.strategies.strategy import EndedTrial, RunningTrial
+from besom.strategies.repeats import Repeats
+from besom.strategies.strategy import EndedTrial, RunningTrial, as_float
 
-__all__ = ["History", "Observations", "as_float"]
+__all__ = ["History", "Observations"]
 
 
 class _Told(NamedTuple):
@@ -26,6 +28,9 @@ class _Told(NamedTuple):
     value: float
     curve: tuple[float, ...]
     stopped: bool
+    spread: float
+    """Standard error; nan when nothing tells it."""
+    trials: int
 
 
 class History(NamedTuple):
@@ -35,6 +40,8 @@ class History(NamedTuple):
     values: Array
     settled: int
     """How many of them have lower numbers than any trial that still runs, so no later result comes between them."""
+    repeats: Repeats | None = None
+    """What is known of the noise in the values; None where no point was tried more than once."""
 
     @property
     def failed(self) -> Flags:
@@ -52,7 +59,8 @@ class History(NamedTuple):
     def at(self, positions: Positions) -> History:
         """Some of the trials, given in order."""
         settled = int(np.searchsorted(positions, self.settled))
-        return History(self.rows[positions], self.values[positions], settled)
+        repeats = self.repeats and self.repeats.at(positions)
+        return History(self.rows[positions], self.values[positions], settled, repeats)
 
     def essence(self, limit: int) -> History:
         """At most `limit` trials that tell the most: the best half, the latest quarter, the rest evenly."""
@@ -86,17 +94,31 @@ class Observations:
             if row is None:
                 continue
             self._ended_keys.add(self._cube.space.key(trial.params))
-            if trial.state != "cancelled":
+            if trial.state == "cancelled":
+                self._ended.pop(trial.number, None)
+            else:
                 self._ended[trial.number] = self._told(row, trial)
 
     def set_pending(self, running: Sequence[RunningTrial]) -> None:
-        """Replace what is known of trials that have not ended."""
+        """Replace what is known of trials that have not ended; one that had ended runs again."""
+        for trial in running:
+            self._ended.pop(trial.number, None)
         self._oldest = min((trial.number for trial in running), default=math.inf)
         ordered = [trial.params for trial in sorted(running, key=lambda trial: trial.number)]
         rows = self._cube.rows(ordered)
         known = [(params, row) for params, row in zip(ordered, rows, strict=True) if row is not None]
         self._pending_keys = {self._cube.space.key(params) for params, _ in known}
         self._pending = [row for _, row in known]
+
+    def revalued(self, worth: Mapping[int, tuple[float, float]]) -> Observations:
+        """The same trials with other values and standard errors, by number; lower is better, nan is none."""
+        made = copy.copy(self)
+        made._ended = {
+            number: told._replace(value=value if math.isfinite(value) else math.inf, curve=(), spread=error)
+            for number, told in self._ended.items()
+            for value, error in (worth[number],)
+        }
+        return made
 
     def tried(self) -> set[Hashable]:
         """The keys of all points issued so far, in a set of the caller's own."""
@@ -110,7 +132,7 @@ class Observations:
         values = np.array([one.value for one in ended])
         if any(one.stopped for one in ended):
             values = final_values(values, [one.curve for one in ended], np.array([one.stopped for one in ended]))
-        return History(rows, values, bisect_left(numbers, self._oldest))
+        return History(rows, values, bisect_left(numbers, self._oldest), _repeats(ended))
 
     def pending_rows(self) -> Array:
         """Rows of the pending trials, by number."""
@@ -119,12 +141,10 @@ class Observations:
     def _told(self, row: Array, trial: EndedTrial) -> _Told:
         value = as_float(trial.value) if trial.state in ("finished", "stopped") else math.nan
         curve = tuple(self._sign * as_float(one) for one in trial.curve)
-        return _Told(row, self._sign * value if math.isfinite(value) else math.inf, curve, trial.state == "stopped")
+        signed, spread = self._sign * value if math.isfinite(value) else math.inf, as_float(trial.spread)
+        return _Told(row, signed, curve, trial.state == "stopped", spread, trial.trials)
 
 
-def as_float(value: float | None) -> float:
-    """The value as a float: nan when there is none, inf for an integer beyond all floats."""
-    try:
-        return math.nan if value is None else float(value)
-    except OverflowError:
-        return math.inf
+def _repeats(ended: Sequence[_Told]) -> Repeats | None:
+    spreads, trials = np.array([one.spread for one in ended]), np.array([one.trials for one in ended])
+    return None if np.isnan(spreads).all() else Repeats(spreads, trials)

@@ -9,21 +9,46 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from besom.strategies.bayes import Bayes
 from besom.strategies.cube import Array
+from besom.strategies.early_ends import carried_on
 from besom.strategies.knowledge import Parts
-from besom.strategies.observations import as_float
 from besom.strategies.output_warp import warp
+from besom.strategies.repeats import stretched
 from besom.strategies.space import Space
-from besom.strategies.strategy import Counting, EndedTrial, Params, RunningTrial
+from besom.strategies.strategy import Counting, EndedTrial, Params, RunningTrial, as_float
 
-__all__ = ["Scalarised", "direction", "scalarised"]
+__all__ = ["Aims", "Scalarised", "direction", "scalarised"]
 
 _BEYOND = 0.1
 """How far beyond the worst values, in the distance from there to the best, the reference point lies."""
+
+
+@dataclass(frozen=True)
+class Aims:
+    """What is wanted of several metrics."""
+
+    goals: tuple[str, ...]
+    """"minimize" or "maximize", for each."""
+    thresholds: tuple[float | None, ...] = ()
+    """For each the value beyond which a trial is of no use, where there is one."""
+    judged: int | None = None
+    """Which of them the trials' curves are of."""
+
+    @property
+    def signs(self) -> Array:
+        """1 or -1 for each, so that lower is better."""
+        return np.array([-1.0 if goal == "maximize" else 1.0 for goal in self.goals])
+
+    @property
+    def bounds(self) -> Array:
+        """The thresholds, lower being better; nan for none."""
+        told = self.thresholds or (None,) * len(self.goals)
+        return self.signs * [math.nan if one is None else one for one in told]
 
 
 class Scalarised(Counting):
@@ -32,22 +57,25 @@ class Scalarised(Counting):
     Args:
         space: What to search.
         seed: Source of all randomness.
-        goals: "minimize" or "maximize", for each of the metrics.
+        aims: What is wanted of the metrics.
         parts: What the search along one direction is made of.
     """
 
-    def __init__(self, space: Space, seed: int, goals: Sequence[str], parts: Parts) -> None:
+    def __init__(self, space: Space, seed: int, aims: Aims, parts: Parts) -> None:
         super().__init__()
-        Bayes(space, seed, "minimize", parts)  # raises what there is to raise before the first trial
-        self._space, self._seed, self._parts = space, seed, parts
-        self._signs = np.array([-1.0 if goal == "maximize" else 1.0 for goal in goals])
+        self._search = Bayes(space, seed, "minimize", parts)  # knows the points, and no values
+        self._seed, self._aims = seed, aims
+        self._signs = aims.signs
         self._known: dict[int, EndedTrial] = {}
         self._running: Sequence[RunningTrial] = ()
 
     def update(self, ended: Sequence[EndedTrial], running: Sequence[RunningTrial]) -> None:
         """Learn values of what ended, and points of what is pending."""
         super().update(ended, running)
+        self._search.update(ended, running)
         self._known.update((trial.number, trial) for trial in ended)
+        for trial in running:
+            self._known.pop(trial.number, None)
         self._running = tuple(running)
 
     def suggest(self, count: int) -> list[Params]:
@@ -57,23 +85,44 @@ class Scalarised(Counting):
             ConfigError: so few points satisfy the constraints that none was drawn.
         """
         ended = [self._known[number] for number in sorted(self._known)]
-        values = _comparable(np.array([self._vector(trial) for trial in ended]).reshape(-1, len(self._signs)))
+        values, errors = self._comparable(ended)
         batch: list[RunningTrial] = []
         for number in range(self._issued + 1, self._issued + 1 + count):
-            search = Bayes(self._space, self._seed, "minimize", self._parts)
-            worth = scalarised(values, direction(self._seed, number, len(self._signs)))
-            search.update([_valued(*pair) for pair in zip(ended, worth, strict=True)], [*self._running, *batch])
+            towards = direction(self._seed, number, len(self._signs))
+            worth, errs = scalarised(values, towards).tolist(), _errors_along(values, errors, towards).tolist()
+            told = zip((trial.number for trial in ended), zip(worth, errs, strict=True), strict=True)
+            search = self._search.revalued(dict(told))
+            search.update((), [*self._running, *batch])
             found = search.suggest(1)
             if not found:
                 break
             batch.append(RunningTrial(number, found[0]))
         return [trial.params for trial in batch]
 
+    def _comparable(self, ended: Sequence[EndedTrial]) -> tuple[Array, Array]:
+        """Values and their standard errors by trial and metric, in units that can be compared; lower is better."""
+        judged, size = self._aims.judged, len(self._signs)
+        if judged is not None:
+            ended = carried_on(ended, self._aims.goals[judged], judged)
+        values = _filled(np.array([self._vector(trial) for trial in ended]).reshape(-1, size))
+        errors = np.array([trial.spreads or (math.nan,) * size for trial in ended]).reshape(-1, size)
+        known = ~np.isnan(values).any(axis=1)
+        if known.any():
+            moved = _moved(values[known], self._aims.bounds)
+            columns = zip(errors[known].T, values[known].T, moved.T, strict=True)
+            errors[known] = np.column_stack([stretched(*column) for column in columns])
+            values[known] = moved
+        return values, errors
+
     def _vector(self, trial: EndedTrial) -> Array:
-        """Lower is better; all nan when one of them is missing."""
-        told = [as_float(value) for value in trial.values]
-        usable = trial.state in ("finished", "stopped") and len(told) == len(self._signs) and np.isfinite(told).all()
-        return self._signs * told if usable else np.full(len(self._signs), math.nan)
+        """Lower is better; all nan when one is missing, but of a stopped trial those that a rule did not judge."""
+        told = np.array([as_float(value) for value in trial.values])
+        nothing, judged = np.full(len(self._signs), math.nan), self._aims.judged
+        if trial.state not in ("finished", "stopped") or len(told) != len(self._signs):
+            return nothing
+        finite = np.isfinite(told)
+        cut = trial.state == "stopped" and judged is not None and finite[judged]
+        return np.where(finite, self._signs * told, math.nan) if finite.all() or cut else nothing
 
 
 def direction(seed: int, number: int, metrics: int) -> Array:
@@ -102,22 +151,41 @@ def scalarised(values: Array, towards: Array) -> Array:
     return worth
 
 
-def _comparable(values: Array) -> Array:
+def _filled(values: Array) -> Array:
+    """Values that a stopped trial had no time to log are taken for the median of those that are known."""
+    partial, whole = np.isnan(values).any(axis=1), ~np.isnan(values).any(axis=1)
+    partial &= ~np.isnan(values).all(axis=1)
+    if partial.any() and whole.any():
+        medians = np.median(values[whole], axis=0)
+        values[partial] = np.where(np.isnan(values[partial]), medians, values[partial])
+    return values
+
+
+def _moved(values: Array, bounds: Array) -> Array:
     """Each metric warped, with its best at -1.1 and its worst at -0.1, so that the reference point is the origin.
 
-    The worst of all trials and not of the front: a front is narrow at first, and would keep the search to itself.
+    The worst of all trials and not of the front: a front is narrow at first, and would keep the search to itself. A
+    metric with a threshold has that at the origin instead.
     """
-    known = ~np.isnan(values).any(axis=1)
-    if not known.any():
-        return values
-    moved = np.full_like(values, math.nan)
-    warped = np.column_stack([warp(np.ascontiguousarray(column))[0] for column in values[known].T])
-    widths = np.ptp(warped, axis=0)
-    moved[known] = (warped - warped.max(axis=0)) / np.where(widths > 0, widths, 1.0) - _BEYOND
+    columns = [
+        _moved_column(np.ascontiguousarray(column), bound) for column, bound in zip(values.T, bounds, strict=True)
+    ]
+    return np.column_stack(columns)
+
+
+def _moved_column(values: Array, bound: float) -> Array:
+    warped = warp(values)[0]
+    width, worst = float(np.ptp(warped)) or 1.0, float(warped.max())
+    origin = worst + _BEYOND * width
+    if bound < values.max():
+        before, places = np.unique(values, return_index=True)
+        origin = float(np.interp(bound, before, warped[places]))
+    moved: Array = (warped - origin) / width
     return moved
 
 
-def _valued(trial: EndedTrial, worth: float) -> EndedTrial:
-    """The trial as one of a sweep with a single metric; it has failed when it lacks a value."""
-    value = None if math.isnan(worth) else float(worth)
-    return EndedTrial(trial.number, trial.params, trial.state, value)
+def _errors_along(values: Array, errors: Array, towards: Array) -> Array:
+    """The standard error of what each trial is worth: of the metric that decides it. Shape (n,)."""
+    decides = (values / towards).argmax(axis=1)
+    found: Array = errors[np.arange(len(values)), decides] / towards[decides]
+    return found

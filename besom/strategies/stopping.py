@@ -1,7 +1,8 @@
-"""Stopping rules: which running trials are not worth going on with, judged by their curves alone.
+"""Stopping rules: which running trials are not worth going on with, and which that were stopped are after all.
 
-Reads: the metric's valid values of every trial so far.  Gives: the numbers of trials to stop.
-Knows nothing of steps, clocks and agents; the n-th value is the n-th iteration.
+Reads: the metric's valid values of every trial so far, and how far each was let go on.  Gives: a verdict.
+Pure: what was decided before is told, not remembered. Knows nothing of steps, clocks and agents; the n-th value is the
+n-th iteration.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final, Protocol
 
-__all__ = ["Asha", "Curve", "Hyperband", "Median", "StoppingRule", "bands_down", "bands_up"]
+__all__ = ["Asha", "Curve", "Hyperband", "Median", "StoppingRule", "Verdict", "bands_down", "bands_up"]
 
 _MOST_BANDS: Final = 100
 _MOST_DIVISIONS: Final = 1000
@@ -29,13 +30,34 @@ class Curve:
     """Finite, in order; lower is better."""
     running: bool
     """Whether it can still be stopped."""
+    passed: int = 0
+    """The iteration up to which it was judged good enough to go on."""
+    held: bool = False
+    """Whether it ended because a rule stopped it, and can be promoted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule decides now; each trial's number with the iteration at which it was judged."""
+
+    stops: dict[int, int] = field(default_factory=dict)
+    """Running trials that should end."""
+    passes: dict[int, int] = field(default_factory=dict)
+    """Running trials that go on, and need not be judged there again."""
+    promotions: dict[int, int] = field(default_factory=dict)
+    """Held trials that should go on after all, the most urgent first."""
 
 
 class StoppingRule(Protocol):
     """When to give up on a trial."""
 
-    def decide(self, history: Sequence[Curve]) -> tuple[int, ...]:
-        """The running trials that should stop now, given all trials of the sweep."""
+    def decide(self, history: Sequence[Curve], *, left: int | None = None) -> Verdict:
+        """What to do now.
+
+        Args:
+            history: All trials of the sweep that have logged something.
+            left: How many trials have not ended, if no others will be issued.
+        """
         ...
 
 
@@ -76,18 +98,18 @@ class Hyperband:
     eta: float
     strict: bool = True
 
-    def decide(self, history: Sequence[Curve]) -> tuple[int, ...]:
-        """Running trials that are worse than the threshold of their highest band."""
+    def decide(self, history: Sequence[Curve], *, left: int | None = None) -> Verdict:
+        """Stops running trials that are worse than the threshold of their highest band."""
         lengths = [len(curve.values) for curve in history if curve.running]
         reached = {band for length in lengths if (band := _highest(self.bands, length))}
         thresholds = {band: self.threshold(history, band) for band in reached}
-        return tuple(
-            curve.number
+        return Verdict({
+            curve.number: band
             for curve in history
             if curve.running
             and (band := _highest(self.bands, len(curve.values)))
             and (curve.values[band - 1] if self.strict else min(curve.values)) > thresholds[band]
-        )
+        })  # fmt: skip
 
     def threshold(self, history: Iterable[Curve], band: int) -> float:
         """The worst value with which a trial goes on past `band`; infinite while none has come so far."""
@@ -95,38 +117,56 @@ class Hyperband:
         return values[int(1.0 / self.eta * len(values))] if values else math.inf
 
 
+@dataclass(frozen=True)
 class Asha:
-    """Asynchronous successive halving: at each rung a trial goes on if among the best 1 / `eta` seen there so far.
+    """Asynchronous successive halving: the best 1 / `eta` of those that came to a rung go on from there.
 
-    It is judged once, when it reaches the rung; who went on is not stopped for what others do there later. The first
-    at a rung goes on. This is remembered, not computed: a fresh rule, as after a restart, judges each running trial
-    once more, at the highest rung that it has reached.
+    A trial is judged at the highest rung that it has reached, once. One that is not among the best when it comes is
+    stopped; when later ones make it one of the best, it is promoted: it goes on after all. Who went on is not stopped
+    for what others do there later. When nobody else can come any more, the best at a rung goes on even if fewer than
+    `eta` came there, so that some trial comes to its end. Of equals, the earlier is the better.
 
     Args:
         rungs: Iterations, lowest first.
         eta: Above 1.
+        promote: Whether trials that were stopped are promoted. Without, the first at a rung goes on, since nothing
+            could make up for its being early.
 
-    Source: Li et al. 2018, arXiv 1810.05934, the variant that stops instead of pausing.
+    Source: Li et al. 2018, arXiv 1810.05934, algorithm 2; without `promote`, the variant that stops instead of pausing.
     """
 
-    def __init__(self, rungs: tuple[int, ...], eta: float) -> None:
-        self.rungs = rungs
-        self.eta = eta
-        self._at: dict[int, dict[int, float]] = {rung: {} for rung in rungs}
-        """Rung to the trials that were seen there, and what they had."""
-        self._stopped: set[int] = set()
+    rungs: tuple[int, ...]
+    eta: float
+    promote: bool = True
 
-    def decide(self, history: Sequence[Curve]) -> tuple[int, ...]:
-        """Running trials that failed at the highest rung which they had reached when first seen there."""
-        for rung, seen in self._at.items():
-            come = [one for one in history if len(one.values) >= rung and one.number not in seen]
-            # Together they are judged by all that have come, in whatever order they are given.
-            seen.update((one.number, one.values[rung - 1]) for one in come)
-            ranked = sorted(seen.values())
-            limit = ranked[max(int(len(ranked) / self.eta), 1) - 1] if ranked else math.inf
-            judged = [one for one in come if one.running and _highest(self.rungs, len(one.values)) == rung]
-            self._stopped.update(one.number for one in judged if one.values[rung - 1] > limit)
-        return tuple(one.number for one in history if one.running and one.number in self._stopped)
+    def decide(self, history: Sequence[Curve], *, left: int | None = None) -> Verdict:
+        """Judges running and held trials that stand at a rung which they have not passed, the highest rung first."""
+        verdict = Verdict()
+        for rung, standing in self._standing(history):
+            running = [number for number, curve in standing.items() if curve.running]
+            nobody_comes = left == (1 if running else 0)
+            best = self._best(history, rung, least=1 if nobody_comes or not self.promote else 0)
+            verdict.promotions.update({number: rung for number in best if number in standing and standing[number].held})
+            verdict.passes.update({number: rung for number in running if number in best})
+            verdict.stops.update({number: rung for number in running if number not in best})
+        return verdict
+
+    def _standing(self, history: Iterable[Curve]) -> list[tuple[int, dict[int, Curve]]]:
+        """The rungs at which trials are to be judged, highest first, and these trials by number."""
+        found: dict[int, dict[int, Curve]] = {}
+        for curve in history:
+            if curve.running or (self.promote and curve.held):
+                rung = _highest(self.rungs, len(curve.values))
+                if rung > curve.passed:
+                    found.setdefault(rung, {})[curve.number] = curve
+        return sorted(found.items(), reverse=True)
+
+    def _best(self, history: Iterable[Curve], rung: int, least: int) -> dict[int, None]:
+        """Numbers of the best 1 / `eta` of the trials that came to a rung, `least` of them at least, best first."""
+        there = [curve for curve in history if max(len(curve.values), curve.passed) >= rung]
+        count = max(int(len(there) / self.eta), least)
+        ranked = sorted(_rank(curve, rung) for curve in there)
+        return dict.fromkeys(number for _, _, number in ranked[:count])
 
 
 @dataclass(frozen=True)
@@ -143,10 +183,11 @@ class Median:
     min_iter: int = 1
     min_trials: int = 5
 
-    def decide(self, history: Sequence[Curve]) -> tuple[int, ...]:
-        """Running trials that are worse than the median at their last iteration."""
+    def decide(self, history: Sequence[Curve], *, left: int | None = None) -> Verdict:
+        """Stops running trials that are worse than the median at their last iteration."""
         averages = {curve.number: _running_means(curve.values) for curve in history}
-        return tuple(curve.number for curve in history if curve.running and self._gives_up(curve, averages))
+        given_up = [curve for curve in history if curve.running and self._gives_up(curve, averages)]
+        return Verdict({curve.number: len(curve.values) for curve in given_up})
 
     def _gives_up(self, curve: Curve, averages: dict[int, list[float]]) -> bool:
         count = len(curve.values)
@@ -165,3 +206,12 @@ def _running_means(values: Sequence[float]) -> list[float]:
 def _highest(bands: Sequence[int], length: int) -> int:
     """The highest band that a curve of this length has reached; 0 for none."""
     return max((band for band in bands if 1 <= band <= length), default=0)
+
+
+def _rank(curve: Curve, rung: int) -> tuple[float, bool, int]:
+    """What orders trials at a rung, the best first.
+
+    One that has passed the rung and begins anew has no value there for a while, and keeps its place.
+    """
+    value = curve.values[rung - 1] if len(curve.values) >= rung else -math.inf
+    return value, curve.passed < rung, curve.number

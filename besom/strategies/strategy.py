@@ -6,11 +6,12 @@ no more of the history than how many trials were issued.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Counting", "EndedTrial", "Params", "RunningTrial", "Strategy", "highest_number"]
+__all__ = ["Counting", "EndedTrial", "Params", "RunningTrial", "Strategy", "as_float", "highest_number"]
 
 Params = dict[str, Any]
 
@@ -30,8 +31,12 @@ class EndedTrial:
     """The metric at each step."""
     spread: float | None = None
     """Standard error of `value`, where it is the mean of several trials."""
+    trials: int = 1
+    """How many trials `value` is the mean of."""
     values: tuple[float | None, ...] = ()
     """Of a sweep with several metrics: each one's, in their order, in place of `value`; None where it gave none."""
+    spreads: tuple[float, ...] = ()
+    """Of a sweep with several metrics: the standard errors of `values`, where they are means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,10 @@ class Strategy(Protocol):
     """Where to look next. The same seed and history give the same answer, however the history was cut into calls."""
 
     def update(self, ended: Sequence[EndedTrial], running: Sequence[RunningTrial]) -> None:
-        """Learn what ended since the last call, in any order, and all that is issued and has not ended."""
+        """Learn what ended since the last call, in any order, and all that is issued and has not ended.
+
+        Of two results of one trial the later counts, and none of a trial that is among `running` now.
+        """
         ...
 
     def suggest(self, count: int) -> list[Params]:
@@ -60,6 +68,14 @@ class Strategy(Protocol):
 def highest_number(trials: Sequence[EndedTrial] | Sequence[RunningTrial]) -> int:
     """The highest number among the trials, 0 when there is none."""
     return max((trial.number for trial in trials), default=0)
+
+
+def as_float(value: float | None) -> float:
+    """The value as a float: nan when there is none, inf for an integer beyond all floats."""
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:
+        return math.inf
 
 
 class Counting:

@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from besom.errors import UsageError
 
-__all__ = ["NO_SUMMARY", "Metric", "Metrics"]
+__all__ = ["METRICS_KEY", "NO_SUMMARY", "Metric", "Metrics"]
 
 _KINDS: Final = ("min", "max", "mean", "last", "first", "none")
 
+METRICS_KEY: Final = "_metrics"
+"""Where a run's config keeps what was defined of its metrics; names with _ in front are not the user's."""
 NO_SUMMARY: Final = {"_type": "none"}
 """Stands in the store for the summary of a name that is to have none."""
 

@@ -24,9 +24,9 @@ from besom.controller.sweep_config import parse
 from besom.errors import NotFound, UsageError
 from besom.messages import SweepSpec
 from besom.settings import read_settings
-from besom.tracking import reader
-from besom.tracking.store import Store
-from besom.tracking.trial import current_trial
+from besom.tracking.run.trial import current_trial
+from besom.tracking.store import reader
+from besom.tracking.store.store import Store
 from tests.waiting import until
 
 

@@ -104,7 +104,7 @@ def test_no_parameters() -> None:
     assert command_line(spec_of("a", "${args}", "${args_no_equals}", "b"), {}, FILE) == ["a", "b"]
 
 
-@pytest.mark.parametrize("item", ["${arg}", "--x=${batch}", "${}", "${Args}"])
+@pytest.mark.parametrize("item", ["${arg}", "--x=${batch}", "${}", "${Args}", "${args_jsn}"])
 def test_unknown_macro(item: str) -> None:
     """A macro that is no parameter either is an error that shows it and lists the known ones."""
     with pytest.raises(ConfigError) as refused:

@@ -161,7 +161,7 @@ def test_exit_code(room: Room, code: int) -> None:
 @pytest.mark.parametrize(("code", "state"), [(1, None), (0, "finished")])
 def test_marked_as_preempting(room: Room, code: int, state: str | None) -> None:
     """A child that fails after `mark_preempting()` is handed back; one that ends well has finished."""
-    marks = "from besom.tracking.trial import current_trial; current_trial().mark_preempting()"
+    marks = "from besom.tracking.run.trial import current_trial; current_trial().mark_preempting()"
     ending = room.run(sys.executable, "-c", f"{marks}; raise SystemExit({code})")
     assert (ending.state if ending else None) == state
 
@@ -170,7 +170,7 @@ def test_marked_as_preempting(room: Room, code: int, state: str | None) -> None:
 def test_a_child_that_met_an_interrupt_has_not_failed(room: Room, interrupt: str, state: str) -> None:
     """A stopping rule's word may reach the child's `log()` before its agent; ended by it, the trial is no failure."""
     code = (
-        f"from besom.errors import {interrupt}; from besom.tracking.trial import current_trial;"
+        f"from besom.errors import {interrupt}; from besom.tracking.run.trial import current_trial;"
         f"current_trial().meets({interrupt}); raise {interrupt}('now')"
     )
     ending = room.run(sys.executable, "-c", code)

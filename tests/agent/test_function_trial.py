@@ -16,8 +16,8 @@ from besom.broker.journal import Journal
 from besom.broker.ledger import Ending
 from besom.errors import TrialCancelled, TrialPreempted, TrialStopped
 from besom.settings import read_settings
-from besom.tracking.active import active_run
-from besom.tracking.trial import current_trial
+from besom.tracking.run.active import active_run
+from besom.tracking.run.trial import current_trial
 from tests.agent.conftest import Lend
 
 Run = Callable[[Callable[[], Any]], Ending | None]

@@ -69,7 +69,7 @@ class Bench:
         """An agent in a thread of its own."""
         settings = read_settings(kill_delay_seconds=0.2)
         agent = Agent(
-            self.connect(), spec, settings, limits=read_limits(**limits), gpus=gpus, allow_command=True,
+            self.connect(), spec, settings, limits=read_limits(settings, **limits), gpus=gpus, allow_command=True,
             echo=limits.pop("echo", False), say=self.said.append,
         )  # fmt: skip
 
@@ -240,8 +240,8 @@ def test_cancelled_sweep(bench: Bench) -> None:
 def test_trials_are_told_apart_when_shown(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
     """With several slots each line that is shown begins with its trial; what is kept does not."""
     spec = bench.sweep([4, 5])
-    agent = Agent(
-        bench.connect(), spec, read_settings(), limits=read_limits(count=2), gpus=Gpus(slots=2), allow_command=True
-    )
+    settings = read_settings()
+    limits = read_limits(settings, count=2)
+    agent = Agent(bench.connect(), spec, settings, limits=limits, gpus=Gpus(slots=2), allow_command=True)
     agent.run()
     assert sorted(capfd.readouterr().out.splitlines()) == ["s-1 | trial 4", "s-2 | trial 5"]

@@ -389,6 +389,43 @@ def test_what_waits_or_runs_is_not_reopened(ledger: Ledger) -> None:
     assert [(claim.number, claim.attempt) for claim in _take(ledger, count=9)] == [(1, 1), (2, 6)]
 
 
+def test_a_promoted_trial_is_taken_first(ledger: Ledger) -> None:
+    """Queued in front, the most urgent first, and not stopped for what its last attempt was stopped for."""
+    _sweep(ledger, 4)
+    for claim in (_take(ledger)[0], _take(ledger)[0]):
+        ledger.stop(0, "s", [claim.number])
+        ledger.complete([Ending(claim, "stopped")])
+    ledger.retry(0, "s", [Retry(1, 1, 0, 0, {"x": 1}), Retry(0, 1, 2, 1, {"x": 0})], in_front=True)
+    claims = _take(ledger, count=9)
+    assert [(claim.number, claim.attempt) for claim in claims] == [(1, 2), (0, 2), (2, 1), (3, 1)]
+    assert ledger.beat("a", 1000, claims) == ["ok"] * 4
+
+
+@pytest.mark.parametrize("state", ["stopping", "cancelled"])
+def test_nothing_waits_again_in_a_sweep_that_takes_no_more(ledger: Ledger, fake: Connection, state: str) -> None:
+    """What would be run again is cancelled, once."""
+    _sweep(ledger, 1)
+    ledger.complete([Ending(_take(ledger)[0], "stopped")])
+    ledger.forget(0, "s", [0])
+    ledger.set_state("s", state)  # type: ignore[arg-type]
+    for _ in range(2):
+        ledger.retry(0, "s", [Retry(0, 1, 0, 0, {})], in_front=True)
+    assert [event.state for event in events(fake, TrialEnded)] == ["stopped", "cancelled"]
+    assert ledger.ready_counts(["s"]) == [0]
+
+
+def test_a_trial_that_waits_again_is_stopped_when_it_is_taken(ledger: Ledger) -> None:
+    """The verdict is on the trial, whichever attempt it meets; nothing is kept of one that has ended."""
+    _sweep(ledger, 2)
+    first, second = _take(ledger, count=2)
+    ledger.release(first, "preempted")
+    ledger.complete([Ending(second, "finished")])
+    ledger.stop(0, "s", [0, 1])
+    claims = _take(ledger)
+    assert ledger.beat("a", 1000, claims) == ["stop"]
+    assert ledger.connection.redis.smembers(ledger.keys.stops("s")) == {b"0"}
+
+
 # ---- fencing by token
 
 

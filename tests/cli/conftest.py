@@ -12,8 +12,8 @@ import pytest
 
 from besom.cli import main
 from besom.messages import Metric, RunStarted, SweepCreated, SweepSpec, TrialEnded
-from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.store import Store
 from tests.tracking.stories import batch, claimed, finished, play, started
 
 TRACEBACK = (

@@ -17,8 +17,8 @@ from pyarrow import parquet
 
 from besom.cli.curve import sparkline
 from besom.messages import RunAlerted
-from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store, get_meta, set_meta
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.store import Store, get_meta, set_meta
 from tests.tracking.stories import play
 
 from .conftest import Besom

@@ -162,7 +162,7 @@ CONFIGS = [
         "hyperband needs its bands; write min_iter: 3",
     ),
     (RANDOM + ONE + "\nscheduler: {engine: optuna}", "remove scheduler, and write method: bayes"),
-    (RANDOM + ONE + "\nconstraints: [x > 2]", "'x > 2' never holds; loosen them or widen the parameters"),
+    (RANDOM + ONE + "\nconstraints: [x > 2]", "'x > 2' holds for none; loosen them or widen the parameters"),
 ]  # fmt: skip
 
 

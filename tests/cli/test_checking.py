@@ -53,6 +53,26 @@ def test_check_shows_what_a_file_amounts_to(besom: Besom, file: Path) -> None:
     assert err.startswith("besom: sweep.yaml:14:1: job: 'x' is ignored")
 
 
+def test_check_tells_the_aims_of_several_metrics(besom: Besom, file: Path) -> None:
+    """Each metric with its threshold and target, and which of them a rule judges by."""
+    metrics = "[{name: acc, goal: maximize, threshold: 0.5}, {name: size, target: 9}]"
+    rule = "{type: median, metric: acc}"
+    file.write_text(f"{{method: random, metrics: {metrics}, parameters: {{x: {{value: 1}}}}, early_terminate: {rule}}}")
+    out = besom("check", "sweep.yaml").out
+    assert "maximize acc (threshold 0.5), minimize size (target 9)\n" in out
+    assert "median, judged by acc at every value\n" in out
+
+
+def test_check_tells_whether_a_rule_promotes(besom: Besom, file: Path) -> None:
+    """Of asha it tells the rungs, and that stopped trials may go on, unless they may not."""
+    for promote, told in (("true", ", stopped ones are promoted"), ("false", "")):
+        rule = f"{{type: asha, eta: 2, max_iter: 8, promote: {promote}}}"
+        file.write_text(
+            f"{{method: random, metric: {{name: loss}}, parameters: {{x: {{value: 1}}}}, early_terminate: {rule}}}"
+        )
+        assert f"asha, judged at 1, 2, 4{told}\n" in besom("check", "sweep.yaml").out
+
+
 def test_check_prints_json(besom: Besom, file: Path) -> None:
     """The same for scripts."""
     found = json.loads(besom("check", "sweep.yaml", "--json").out)
@@ -72,6 +92,10 @@ def test_check_prints_json(besom: Besom, file: Path) -> None:
         (
             "method: random\nrun_cap: 4\nparameters: {x: {values: [a, b], probabilities: [0.9, 0.1]}, y: {value: 3}}",
             ["'a' (0.9), 'b' (0.1)", "trials  4", "constant"],
+        ),
+        (
+            "method: random\nparameters: {x: {min: 0, max: 16777217}, y: {min: 1e-6, max: 1234567.5}}",
+            ["0 to 16777217", "1e-06 to 1234567.5"],
         ),
     ],
 )

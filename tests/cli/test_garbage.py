@@ -11,7 +11,7 @@ import pytest
 import besom as public
 from besom.broker.service import Service
 from besom.settings import read_settings
-from besom.tracking.connections import release_connections
+from besom.tracking.writing.connections import release_connections
 from tests.e2e.processes import wait_until
 
 from .conftest import Besom

@@ -98,7 +98,7 @@ def test_an_agent_imports_neither_search_nor_store() -> None:
     code = """
 import besom, besom.cli.agents, besom.cli.options, besom.broker.find, besom.broker.service
 import besom.agent.agent, besom.agent.ask, besom.agent.command_trial, besom.agent.function_trial
-import besom.tracking.init, besom.tracking.run, besom.tracking.writer, besom.tracking.spool
+import besom.tracking.run.init, besom.tracking.run.run, besom.tracking.writing.writer, besom.tracking.writing.spool
 besom.agent, besom.init, besom.log, besom.finish, besom.Run
 """
     assert loaded(code, SEARCH) == []

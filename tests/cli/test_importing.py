@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from besom.broker.connection import Connection
-from besom.tracking.store import Store
+from besom.tracking.store.store import Store
 from tests.tracking.wandb_files.test_records import SAMPLES
 from tests.tracking.wandb_files.writing import ended, row, run, write
 

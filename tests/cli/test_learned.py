@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from besom.messages import SweepCreated
-from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.store import Store
 from tests.tracking.stories import batch, claimed, ended, play
 
 from .conftest import Besom, spec_of

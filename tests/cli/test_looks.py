@@ -13,8 +13,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from besom.messages import SweepStateSet
-from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.store import Store
 
 from .conftest import Besom
 

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from besom.cli.progress import Progress, show_best
-from besom.tracking.api import Api
-from besom.tracking.store import Store
+from besom.tracking.reading.api import Api
+from besom.tracking.store.store import Store
 
 from .conftest import spec_of
 
@@ -92,6 +92,14 @@ def test_a_terminal_gets_a_bar() -> None:
     assert "2/4 trials  1 running  0 failed" in text
     assert "best loss 0.5 (trial 1)" in text
     assert "\x1b[" in text
+
+
+def test_a_best_mean_is_called_one() -> None:
+    """With repeats the best value is a mean, and no trial has it."""
+    console = plain()
+    with Progress(spec_of(), 4, console) as progress:
+        progress.show({"finished": 2}, {"value": 0.5, "number": 1, "trials": [1, 2]})
+    assert lines_of(console)[-1].endswith("best loss 0.5 (mean of 2 trials)")
 
 
 def test_nothing_shown_prints_nothing() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.messages import RunStarted
-from besom.tracking.init import init
+from besom.tracking.run.init import init
 from tests.tracking.desk import batches, events
 
 from .conftest import Besom

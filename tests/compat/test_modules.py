@@ -11,8 +11,8 @@ import pytest
 import besom
 from besom.compat.modules import MODULES
 from besom.errors import BesomError, ConfigError, UsageError
-from besom.tracking import connections
-from besom.tracking.run import Run
+from besom.tracking.run.run import Run
+from besom.tracking.writing import connections
 
 pytestmark = pytest.mark.usefixtures("stand_in")
 

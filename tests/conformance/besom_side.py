@@ -16,16 +16,15 @@ from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import NotFound
 from besom.settings import read_settings
-from besom.tracking import reader
-from besom.tracking.active import active_run
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.ways import blobs_of
-from besom.tracking.history import read_rows
-from besom.tracking.metrics import NO_SUMMARY
-from besom.tracking.removal import remove_runs
-from besom.tracking.run import METRICS_KEY
-from besom.tracking.store import Store
-from besom.tracking.syncing import sync
+from besom.tracking.metrics import METRICS_KEY, NO_SUMMARY
+from besom.tracking.recording.removal import remove_runs
+from besom.tracking.run.active import active_run
+from besom.tracking.store import reader
+from besom.tracking.store.history import read_rows
+from besom.tracking.store.store import Store
+from besom.tracking.writing.syncing import sync
 from tests.conformance.bench import Bench, Case, plain_json
 from tests.conformance.files import decoded, shown_files
 from tests.tracking.desk import Desk

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from besom.tracking.store import Store
+from besom.tracking.store.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from besom.tracking.store import Store
+from besom.tracking.store.store import Store
 from tests.conformance import cases_log, cases_media, cases_run, cases_torch
 from tests.conformance.bench import Case, cases_in
 from tests.conformance.besom_side import play

@@ -13,7 +13,7 @@ from besom.controller.sweep_config import parse
 from besom.controller.sweep_plan import SweepPlan, answer
 from besom.messages import SweepEdit, SweepSpec
 from besom.strategies import EndedTrial, Params
-from besom.tracking.outcomes import TrialClosed
+from besom.tracking.recording.outcomes import TrialClosed
 
 GRID = {"x": {"values": [1, 2, 3, 4]}}
 
@@ -115,7 +115,7 @@ def test_an_adaptive_strategy_sees_points() -> None:
         of.closed(TrialClosed("s", number, "finished", value, (), {"x": -(-number // 2)}, 0.0))
     asked = of.question(4)
     assert asked is not None
-    assert list(asked.ended) == [EndedTrial(1, {"x": 1}, "finished", 3.0, (), 1.0)]
+    assert list(asked.ended) == [EndedTrial(1, {"x": 1}, "finished", 3.0, (), 1.0, 2)]
     assert [(trial.number, trial.params) for trial in asked.running] == [(2, {"x": 2}), (3, {"x": 3})]
 
 
@@ -199,7 +199,7 @@ def test_running_trials_count_as_the_metric_says() -> None:
     of.issue(2, {"x": 2}, claimed=True, waiting=False)
     asked = of.question(1, {1: (5.0, 4.0)})
     assert asked is not None
-    assert list(asked.ended) == [EndedTrial(1, {"x": 1}, "finished", 4.0, (5.0, 4.0))]
+    assert (list(asked.ended), asked.guessed) == ([], [EndedTrial(1, {"x": 1}, "finished", 4.0, (5.0, 4.0))])
     assert [trial.number for trial in asked.running] == [2]
 
 
@@ -228,3 +228,57 @@ def test_the_surrogate_reaches_the_search() -> None:
     found = {kind: tried(plan(method="bayes", parameters=line, surrogate=kind), 8) for kind in ("gp", "rf")}
     assert found["gp"][:4] == found["rf"][:4]
     assert found["gp"] != found["rf"]
+
+
+def closed(number: int, value: float, state: str = "finished", curve: Sequence[float] = ()) -> TrialClosed:
+    return TrialClosed("s", number, state, value, tuple(curve), {"x": -(-number // 2)}, 0.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_a_target_is_for_the_mean_of_a_point(method: str) -> None:
+    """With repeats one lucky trial does not end the sweep; a point does whose mean is as good."""
+    of = plan(method=method, repeats=2, metric={"name": "loss", "target": 0.5})
+    reached = []
+    for number, value in enumerate([0.1, 1.5, 0.4, 0.6], 1):
+        of.issue(number, {"x": -(-number // 2)}, claimed=True, waiting=False)
+        of.closed(closed(number, value))
+        reached.append(bool(of.stop_reason(0.0)))
+    assert reached == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("values", "state", "reached"),
+    [
+        ((0.9, 5.0), "finished", True),
+        ((0.9, 5.1), "finished", False),
+        ((0.8, 1.0), "finished", False),
+        ((0.9, None), "finished", False),
+        ((0.9, 5.0), "failed", False),
+    ],
+)
+def test_all_targets_must_be_reached_by_one_trial(values: Any, state: Any, reached: bool) -> None:
+    """Of several metrics, those that have a target; the others do not matter."""
+    metrics = [{"name": "acc", "goal": "maximize", "target": 0.9}, {"name": "seconds", "target": 5}, {"name": "size"}]
+    of = plan(metric=None, metrics=metrics)
+    of.closed(TrialClosed("s", 1, state, None, (), {"x": 1}, 0.0, (*values, 7.0)))
+    assert bool(of.stop_reason(0.0)) == reached
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+def test_a_mean_is_of_ends_not_of_beginnings(goal: str) -> None:
+    """A stopped trial counts as what it would have come to, by what the finished ones gained from there."""
+    sign = -1.0 if goal == "maximize" else 1.0
+    of = plan(method="bayes", repeats=2, metric={"name": "loss", "goal": goal})
+    told = [(1, "finished", (9, 5, 1)), (2, "stopped", (8,)), (3, "stopped", (7, 6)), (4, "failed", ())]
+    for number, state, curve in told:
+        of.issue(number, {"x": -(-number // 2)}, claimed=True, waiting=False)
+        value = min(curve, default=0)
+        of.closed(closed(number, sign * value, state, [sign * one for one in curve]))
+    asked = of.question(1)
+    assert asked is not None
+    # Trial 1 gained 4 after its second value, so trial 3 ends at 2; both gained 6.5 after their first: trial 2 at 1.5.
+    assert [(one.number, one.state, one.value, one.trials) for one in asked.ended] == [
+        (1, "finished", sign * 1.25, 2),
+        (2, "finished", sign * 2.0, 1),
+    ]
+    assert asked.ended[0].spread == pytest.approx(0.25)

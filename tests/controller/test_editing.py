@@ -39,6 +39,7 @@ CONFIG = parse(
             "parameters.opt.parameters.name.values=[adam]",
             'parameters.opt.parameters.name.values: ["adam", "sgd"] -> ["adam"]',
         ),
+        ("parameters.opt.name.values=[sgd]", 'parameters.opt.parameters.name.values: ["adam", "sgd"] -> ["sgd"]'),
         ("parameters.new={values: [1, 2]}", 'parameters.new: null -> {"values": [1, 2]}'),
         ("metric.target=0.5", "metric.target: null -> 0.5"),
         ("constraints=[lr < 0.05]", 'constraints: null -> ["lr < 0.05"]'),
@@ -54,10 +55,15 @@ def test_an_assignment_changes_one_key(assignment: str, line: str) -> None:
 WRONG = [
     ("run_cap", "no assignment; write a key and its value"),
     ("=5", "no assignment"),
+    ("run_cap=", "'run_cap=' has no value; write one"),
+    ("name= ", "null for none"),
     ("run_cap=0", "run_cap: 0 cannot be; write a whole number above 0"),
     ("run_cap=[", "write the value as in a sweep file"),
     ("parameters.lr.max=0", "parameters.lr: min 0.001 is not below max 0"),
     ("parameters.lrr.max=1", "parameters.'lrr.max': 1 is not a parameter"),
+    ("parameters.lrr=null", "parameters.lrr: is not there to be taken away; write one of lr, a.b, opt"),
+    ("lr.max=1", "lr.max: is no key of a sweep config"),
+    ("parameters.opt.nam.values=[sgd]", "parameters.opt.'nam.values'"),
     ("runcap=5", "runcap: is no key of a sweep config; write run_cap"),
     ("method=grid", "cannot change from 'random' to 'grid' while the sweep runs"),
     ("seed=6", "seed: cannot change from 5 to 6"),
@@ -83,6 +89,8 @@ def test_a_point_is_added_behind_those_that_wait() -> None:
     assert new["points"] == [{"lr": 0.01}, {"lr": 0.05, "opt.name": "sgd"}]
     with pytest.raises(ConfigError, match=r"points\[1\].lr: 5 is none of lr's values"):
         enqueued(CONFIG, ["lr=5"])
+    with pytest.raises(ConfigError, match=r"lr: 0.02 is a second value, after 0.01; write one of the two"):
+        enqueued(CONFIG, ["lr=0.01", "lr=0.02"])
     assert CONFIG["points"] == [{"lr": 0.01}]
 
 
@@ -103,3 +111,13 @@ def test_a_file_replaces_what_may_change() -> None:
     assert (new["seed"], new["points"]) == (5, [{"lr": 0.01}])
     with pytest.raises(ConfigError, match="method: cannot change"):
         replaced(CONFIG, {**file, "method": "grid", "parameters": {"lr": {"values": [0.01]}}})
+
+
+def test_the_file_of_a_sweep_is_the_same_as_the_sweep() -> None:
+    """Prior sweeps and runs, kept as ids, may stand in the file with their projects."""
+    named = {"prior_sweeps": ["me/digits/k3x9a2bq"], "prior_runs": ["digits/h7d0w4zn-3"]}
+    file = {key: CONFIG[key] for key in ("method", "metric", "parameters", "run_cap")} | named
+    kept = {**CONFIG, "prior_sweeps": ["k3x9a2bq"], "prior_runs": ["h7d0w4zn-3"]}
+    assert list(changes_of(kept, replaced(kept, file))) == []
+    with pytest.raises(ConfigError, match="prior_sweeps: cannot change"):
+        replaced(kept, {**file, "prior_sweeps": ["me/digits/other"]})

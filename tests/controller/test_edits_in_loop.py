@@ -110,7 +110,7 @@ def test_a_point_that_waits_goes_on_waiting(world: World) -> None:
 
 def edits(world: World, sweep: str) -> int:
     with world.store.read() as conn:
-        from besom.tracking import reader
+        from besom.tracking.store import reader
 
         found = reader.sweep(conn, sweep)
     assert found is not None

@@ -15,8 +15,8 @@ from besom.controller.sweep_plan import Question, SweepPlan
 from besom.errors import Fenced, Unreachable
 from besom.messages import RunBeat
 from besom.strategies import EndedTrial, Params, RandomSearch
-from besom.tracking.recorder import GRACE_SECONDS, Recorder
-from besom.tracking.store import Store
+from besom.tracking.recording.recorder import GRACE_SECONDS, Recorder
+from besom.tracking.store.store import Store
 from tests.controller.world import Crash, Effects, World, grid_of
 from tests.tracking.stories import content
 
@@ -393,6 +393,9 @@ class Oracle:
         pass
 
     forget = close = warm_up
+
+    def keep(self, sweeps: object) -> None:
+        pass
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from besom.errors import StoreMismatch
 from besom.strategies import EndedTrial
-from besom.tracking.store import Store
+from besom.tracking.store.store import Store
 from tests.controller.world import GRID, World
 
 
@@ -152,8 +152,8 @@ def test_plans_are_rebuilt_from_the_store_alone(world: World) -> None:
     )  # fmt: skip
 
 
-def test_history_of_an_adaptive_sweep_is_rebuilt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bayes sweep's results come back from the store, in order and with their values."""
+def _bayes(world: World, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A sweep of which two trials have ended, recorded by a controller that is gone; nobody makes suggestions."""
     monkeypatch.setattr("besom.controller.planner.Planner.warm_up", lambda self: None)
     monkeypatch.setattr("besom.controller.planner.Planner.ask", lambda self, question: None)
     first, sweep = world.controller(), world.sweep("bayes", [1.5, 2.5, 3.5])
@@ -168,6 +168,12 @@ def test_history_of_an_adaptive_sweep_is_rebuilt(world: World, monkeypatch: pyte
     world.work(sweep, 2)
     first.step(block_ms=0)
     first.close()
+    return sweep
+
+
+def test_history_of_an_adaptive_sweep_is_rebuilt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bayes sweep's results come back from the store, in order and with their values."""
+    sweep = _bayes(world, monkeypatch)
     second = world.controller()
     second.step(block_ms=0)
     asked = second.plans[sweep].question(1)
@@ -176,6 +182,33 @@ def test_history_of_an_adaptive_sweep_is_rebuilt(world: World, monkeypatch: pyte
         EndedTrial(1, {"x": 2.5}, "finished", 2.5, (2.5,)),
         EndedTrial(2, {"x": 1.5}, "finished", 1.5, (1.5,)),
     ]
+
+
+def test_lease_is_kept_while_history_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long history takes longer than the lease: it is renewed on the way, so that no other takes over meanwhile."""
+    _bayes(world, monkeypatch)
+    monkeypatch.setattr("besom.controller.restart.pieces_of", lambda rows: ([row] for row in rows))
+    second, renewals = world.controller(), []
+    hold = second._lead.hold
+    monkeypatch.setattr(second, "_every", lambda what, seconds: True)  # whatever is due from time to time
+    monkeypatch.setattr(second._lead, "hold", lambda *known: renewals.append(known) or hold(*known))
+    second.step(block_ms=0)
+    assert len(renewals) == 3
+    assert second.leading
+
+
+def test_sweep_that_was_cancelled_is_not_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its history serves nothing; while a trial of it still runs, there is a plan that sees it end."""
+    sweep = _bayes(world, monkeypatch)
+    leads = world.controller()
+    leads.step(block_ms=0)
+    world.ledger.set_state(sweep, "cancelled")
+    leads.step(block_ms=0)
+    leads.close()
+    monkeypatch.setattr("besom.controller.restart._load_trials", lambda *told: pytest.fail("it was read"))
+    last = world.controller()
+    assert last.step(block_ms=0)
+    assert last.plans == {}
 
 
 def test_sweep_over_in_the_store_is_over_in_redis(world: World) -> None:

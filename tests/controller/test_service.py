@@ -22,8 +22,8 @@ from besom.controller.create import create_sweep
 from besom.controller.service import serve, stop_on_signals
 from besom.controller.sweep_config import parse
 from besom.settings import Settings, read_settings
-from besom.tracking import reader
-from besom.tracking.store import Store
+from besom.tracking.store import reader
+from besom.tracking.store.store import Store
 from tests.e2e.processes import alive
 from tests.redis_server import RedisServer
 from tests.waiting import until

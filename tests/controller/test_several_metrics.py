@@ -10,13 +10,13 @@ import pytest
 from besom.controller.course import Course, Past
 from besom.controller.create import create_sweep
 from besom.controller.loop import Controller
-from besom.controller.results import by_point
+from besom.controller.results import Results
 from besom.controller.sweep_config import parse
 from besom.controller.sweep_plan import Question, answer
 from besom.messages import Batch, BatchBody, Claim
 from besom.settings import read_settings
 from besom.strategies import EndedTrial, Params
-from besom.tracking.pareto import pareto_front
+from besom.tracking.reading.pareto import pareto_front
 from tests.controller.world import World
 from tests.tracking.stories import column
 
@@ -50,6 +50,9 @@ class Prompt:
         pass
 
     forget = close = warm_up
+
+    def keep(self, sweeps: object) -> None:
+        pass
 
 
 def controller(world: World) -> Controller:
@@ -91,7 +94,7 @@ def test_a_sweep_with_two_metrics_finds_their_front(world: World) -> None:
     assert world.state(sweep) == "finished"
     rows = world.rows(sweep)
     assert len(rows) == TRIALS
-    assert [row["number"] for row in rows if row["state"] == "failed"] == [4]
+    assert [row["number"] for row in rows if row["state"] == "failed"] == [3, 4]
     with world.store.read() as conn:
         found = pareto_front(conn, sweep)
     # loss is best at 0 and acc at 1: all between are of the front, and at most one beyond each end.
@@ -139,17 +142,23 @@ def _values(x: float) -> tuple[float, float]:
     return x * x, 1 - (x - 1) ** 2
 
 
+REPEATED = parse({**CONFIG, "repeats": 3})
+
+
 def test_repeats_are_averaged_by_metric() -> None:
-    """A point's values are the means over its trials that have all of them."""
+    """A point's values are the means over its trials that have all of them, with their standard errors."""
     trials = [
         EndedTrial(1, {"x": 1}, "finished", values=(1.0, 4.0)),
         EndedTrial(2, {"x": 1}, "finished", values=(3.0, 8.0)),
-        EndedTrial(3, {"x": 1}, "finished", values=(100.0, None)),
+        EndedTrial(3, {"x": 1}, "failed", values=(100.0, None)),
         *(EndedTrial(number, {"x": 2}, "failed", values=(1.0, 1.0)) for number in (4, 5, 6)),
     ]
-    over, running = by_point(trials, {}, 6, 3)
-    assert running == []
-    assert over == [EndedTrial(1, {"x": 1}, "finished", values=(2.0, 6.0)), EndedTrial(2, {"x": 2}, "failed")]
+    results = Results(REPEATED)
+    for trial in trials:
+        results.add(trial)
+    assert results.pending({}) == []
+    mean = EndedTrial(1, {"x": 1}, "finished", values=(2.0, 6.0), spreads=(1.0, 2.0), trials=2)
+    assert results.over() == [mean, EndedTrial(2, {"x": 2}, "failed")]
 
 
 def test_goals_reach_the_search() -> None:

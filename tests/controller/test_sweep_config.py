@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import enum
 import json
 import math
 import subprocess
@@ -18,6 +19,11 @@ from hypothesis import strategies as st
 from besom import strategies
 from besom.controller import load, parse
 from besom.errors import ConfigError
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
 
 LR = {"lr": {"min": 0.1, "max": 1.0}}
 
@@ -46,6 +52,7 @@ def named(distribution: Any, **keys: Any) -> dict[str, Any]:
 
 
 # Each: the config, then what its message must hold: the key, the value, the remedy.
+MEDIAN = {"type": "median"}
 MALFORMED: list[tuple[Any, str, str, str]] = [
     ([1], "config", "[1]", "write keys such as method: random"),
     (None, "config", "None", "write keys such as method: random"),
@@ -66,6 +73,8 @@ MALFORMED: list[tuple[Any, str, str, str]] = [
     (config(timeout=0), "timeout", "0", "seconds above 0"),
     (config(timeout=True), "timeout", "true", "seconds above 0"),
     (config(weight=0), "weight", "0", "a number above 0"),
+    (config(weight="2"), "weight", "'2'", "a number above 0"),
+    (config(weight=True), "weight", "true", "a number above 0"),
     (config(weight="heavy"), "weight", "heavy", "a number above 0"),
     (config(run_cap="1"), "run_cap", "'1'", "a whole number above 0"),
     (config(run_cap=0), "run_cap", "0", "a whole number above 0"),
@@ -109,7 +118,28 @@ MALFORMED: list[tuple[Any, str, str, str]] = [
     (config(metrics={"name": "a"}), "metrics", '{"name": "a"}', "a list of at least two"),
     (config(metrics=[{"name": "a"}, {"nam": "b"}]), "metrics[1].name", "missing", "such as name: loss"),
     (config(metrics=[{"name": "a"}, {"name": "a"}]), "metrics[1].name", "'a'", "stands here twice; remove one"),
-    (config(metrics=[{"name": "a"}, {"name": "b", "target": 1}]), "metrics[1].target", "1", "unknown key"),
+    (config(metrics=[{"name": "a"}, {"name": "b", "target": "x"}]), "metrics[1].target", "'x'", "write a number"),
+    (config(metrics=[{"name": "a"}, {"name": "b", "use": "best"}]), "metrics[1].use", "'best'", "in run.summary"),
+    (config(metrics=[{"name": "a"}, {"name": "b", "impute": "best"}]), "metrics[1].impute", "'best'", "has failed"),
+    (config(metric={"name": "a", "threshold": 1}), "metric.threshold", "1", "is for several metrics"),
+    (
+        config(metrics=[{"name": "a"}, {"name": "b"}], early_terminate=MEDIAN),
+        "early_terminate.metric",
+        "missing",
+        "one of a, b",
+    ),
+    (
+        config(metrics=[{"name": "a"}, {"name": "b"}], early_terminate={**MEDIAN, "metric": "c"}),
+        "early_terminate.metric",
+        "'c'",
+        "write a or b",
+    ),
+    (
+        config(metric={"name": "a"}, early_terminate={**MEDIAN, "metric": "c"}),
+        "early_terminate.metric",
+        "'c'",
+        "write a",
+    ),
     (config(metric={"name": "a"}, metrics=[{"name": "a"}, {"name": "b"}]), "metrics", "metric", "one of the two"),
     (stop("hyperband"), "early_terminate", "'hyperband'", "write {type: hyperband, min_iter: 3}"),
     (stop({"min_iter": 3}), "early_terminate.type", "missing", "one of hyperband, asha, median, none"),
@@ -181,6 +211,7 @@ MALFORMED: list[tuple[Any, str, str, str]] = [
     (one({"value": 2**64}), "parameters.a.value", str(2**64), "above 64; write a smaller one or a text"),
     (one({"value": "\ud800"}), "parameters.a.value", r"'\ud800'", "not valid text"),
     (one({"value": b"x"}), "parameters.a.value", "b'x'", "write a number, text or list"),
+    (one({"value": Colour.RED}), "parameters.a.value", "(Colour)", "write its value, 'red'"),
     (one({"values": {1, 2}}), "parameters.a.values", "(set)", "write a number, text or list"),
     (one({"value": {1: 2}}), "parameters.a.value.'1'", "1", "write it in quotes"),
     (one({"value": 1}, "1st"), "parameters.'1st'", "'1st'", "write a letter or _"),
@@ -275,6 +306,10 @@ FORMS: list[tuple[dict[str, Any], strategies.Domain]] = [
     (
         {"values": [1, "x", None, True, [2], {"k": 1}, 1]},
         strategies.Categorical((1, "x", None, True, [2], {"k": 1}, 1)),
+    ),
+    (
+        {"values": [1, 2, 3], "probabilities": [0.333333, 0.333333, 0.333333]},
+        strategies.Categorical((1, 2, 3), (0.333333, 0.333333, 0.333333)),
     ),
     ({"min": 1, "max": 3}, strategies.IntUniform(1, 3)),
     ({"min": 1, "max": 3.0}, strategies.Uniform(1.0, 3.0)),

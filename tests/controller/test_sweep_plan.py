@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from besom.controller.sweep_plan import SweepPlan, answer
 from besom.errors import ConfigError
 from besom.messages import SweepSpec
 from besom.strategies import EndedTrial
-from besom.tracking.outcomes import TrialClosed
+from besom.tracking.recording.outcomes import TrialClosed
 
 
 def plan_of(method: str = "random", state: str = "running", **keys: Any) -> SweepPlan:
@@ -231,6 +232,21 @@ def test_over(state: str, cap: int | None, left: int, over: bool) -> None:
     for number in range(1, 3 - left):
         plan.closed(ended(number))
     assert plan.over is over
+
+
+def test_a_promoted_trial_runs_again_for_the_strategy() -> None:
+    """What it was worth counts no longer, its point is pending, and of what is due it is one."""
+    plan = issued(plan_of("bayes"), 2)
+    for number in (1, 2):
+        plan.taken(number, {"x": number / 100})
+        plan.closed(ended(number, "stopped"))
+    assert plan.due(2) == 2
+    plan.reopened(1, {"x": 0.01})
+    assert plan.due(2) == 1
+    asked = plan.question(2)
+    assert asked is not None
+    assert [trial.number for trial in asked.running] == [1]
+    assert answer(asked) == answer(replace(asked, ended=[trial for trial in asked.ended if trial.number == 2]))
 
 
 def test_end_of_a_trial_that_is_not_known() -> None:

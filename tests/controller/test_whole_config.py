@@ -111,17 +111,46 @@ WRONG = [
         "at column 1, 'lr' is no parameter; the parameters are a, x",
     ),
     (limited("a.append(1) == 2"), "constraints[0]", "a.append(1)", "the functions are min, max"),
+    (
+        config({"batch-size": {"values": [1, 2]}}, constraints=["batch-size < 2"]),
+        "constraints[0]",
+        "'batch-size < 2'",
+        'at column 1, write param("batch-size") for batch-size',
+    ),
+    (
+        config({"lambda": {"values": [1, 2]}}, constraints=["lambda < 2"]),
+        "constraints[0]",
+        "'lambda < 2'",
+        'write param("lambda") for lambda',
+    ),
+    (
+        config({"a-b": {"value": 1}, "x": X["x"]}, constraints=['param("a-b") < y']),
+        "constraints[0]",
+        "'y' is no parameter",
+        "the parameters are a-b, x",
+    ),
+    (
+        config({name: {"min": 1, "max": 100} for name in "abcd"}, method="grid", constraints=["a + b + c + d < 400"]),
+        "constraints",
+        "a grid of 100000000 points",
+        "write fewer values, or method: random",
+    ),
+    (config(X, command=["train", "${y}"]), "command[1]", "'${y}'", "the first-level name of a parameter"),
+    (config(X, command=["--a=${a}", "--y=${y}"]), "command[1]", "'y'", "the first-level name of a parameter"),
+    (config(X, command=["--x=${args}"]), "command[0]", "'--x=${args}'", "write ${args} as an item of its own"),
+    (config(command=["${lr}", "${sgd}"]), "command[1]", "'${sgd}'", "write ${args}, which has what is there"),
     (limited("1 < 2"), "constraints[0]", "'1 < 2'", "names no parameter"),
     (limited(3), "constraints[0]", "3", "a list of conditions"),
     (config(X, constraints="x < 1"), "constraints", "'x < 1'", "a list of conditions"),
     (limited("x + a"), "constraints[0]", "gives", "write a comparison"),
     (limited("x < 'one'"), "constraints[0]", "cannot be computed", "compare numbers with numbers"),
-    (limited("x > 2"), "constraints", "none of 20000 points drawn", "'x > 2' never holds"),
+    (limited("x > 2"), "constraints", "none of those drawn, 20000 combinations of x,", "'x > 2' holds for none"),
     (limited("x > 0.6", "x < 0.4"), "constraints", "they do not hold together", "loosen them"),
+    (limited("a > 2"), "constraints", "none of all, 2 combinations of a,", "'a > 2' never holds"),
     (
         config({"a": X["a"]}, method="grid", constraints=["a > 2"]),
         "constraints",
-        "none of the space's 2 points",
+        "none of all, 2 combinations of a, satisfies",
         "'a > 2' never holds",
     ),
     (started(3), "points[0]", "3", "a list of params to try first"),
@@ -129,6 +158,18 @@ WRONG = [
     (started({"lr": 5}), "points[0].lr", "5", "Uniform(min=0.001, max=0.1)"),
     (started({"sgd": {"momentum": 0.5}}), "points[0].sgd.momentum", "0.5", "write one of them"),
     (started({"opt": "adam", "sgd": {"momentum": 0.9}}), "points[0]", "has sgd.momentum", "not there with the other"),
+    (
+        started({"sgd": {"momentum": 0.9}, "sgd.momentum": 0.0}),
+        "points[0].'sgd.momentum'",
+        "0.0 is a second value of sgd.momentum",
+        "remove one of the two",
+    ),
+    (
+        started({"sgd.nesterov": True, "sgd.momentum": 0.0}),
+        "points[0]",
+        "has sgd.nesterov, which is not there",
+        "remove it",
+    ),
     (limited("x < 0.5", points=[{"x": 0.9}]), "points[0]", '{"x": 0.9}', "satisfies the constraints with no values"),
     (
         config({"a": X["a"], "b": X["a"]}, method="grid", points=[{"a": 1}]),
@@ -183,6 +224,41 @@ def test_few_allowed_points_are_a_warning() -> None:
     (warning,) = parse(limited("x < 0.0005")).warnings
     assert warning.startswith("constraints: ")
     assert "each trial needs many draws" in warning
+
+
+def test_a_program_may_come_later() -> None:
+    """A command that needs a program is told of it, and goes on: a function may train in its place."""
+    command = ["${program}", "--lr=${lr}", "${envvar:HOME}/${opt}", "${args}"]
+    (warning,) = parse(config(command=command)).warnings
+    assert warning.startswith("command[0]: '${program}' needs a program")
+    assert parse(config(command=command, program="train.py")).warnings == ()
+
+
+def test_rare_combinations_are_found() -> None:
+    """Of a small part of the space that alone is constrained, every combination is looked at, however rare it is."""
+    rare = {"a": {"min": 1, "max": 20_000}, **{f"x{i}": {"min": 0.0, "max": 1.0} for i in range(9)}}
+    (warning,) = parse(config(rare, constraints=["a == 20_000"])).warnings
+    assert "1 of 20000 combinations satisfy them" in warning
+
+
+def test_a_given_value_has_its_parameters_type() -> None:
+    """2.0 for a whole number is 2, whole numbers of a range are floats, and so it is with what a condition names."""
+    some = {"n": {"min": 1, "max": 10**6}, "x": {"min": 0, "max": 2.5}, "deep": {"value": "d", "when": {"n": [5.0]}}}
+    sweep = parse(config(some, points=[{"n": 2.0, "x": 1}, {"deep": "d"}]))
+    first, second = (complete(point, sweep, sweep.space(), "0") for point in sweep.points)
+    assert repr(first) == "{'n': 2, 'x': 1.0}"
+    assert repr(second["n"]) == "5"
+
+
+@pytest.mark.parametrize("constraints", [[], ["opt == 'sgd' or lr < 0.02"]])
+def test_a_point_brings_what_it_needs(constraints: list[str]) -> None:
+    """A parameter that is there under conditions is given alone: what they name is drawn so that they hold."""
+    sweep = parse(config(points=[{"sgd.nesterov": True, "width2": 9}], constraints=constraints))
+    for seed in range(30):
+        point = complete(sweep.points[0], sweep, sweep.space(), str(seed))
+        assert point["sgd"] == {"momentum": 0.9, "nesterov": True}
+        assert (point["opt"], point["width2"]) == ("sgd", 9)
+        assert point["layers"] in (2, 3)
 
 
 def test_points_are_completed_from_the_seed() -> None:

@@ -20,8 +20,8 @@ from besom.controller.loop import Controller
 from besom.controller.sweep_config import parse
 from besom.messages import Batch, BatchBody, Claim, SweepSpec
 from besom.settings import read_settings
-from besom.tracking import reader
-from besom.tracking.store import Store
+from besom.tracking.store import reader
+from besom.tracking.store.store import Store
 from tests.tracking.stories import column
 
 __all__ = ["Crash", "Effects", "World", "grid_of"]
@@ -141,10 +141,12 @@ class World:
         self._nonce += 1
         return self.ledger.claim(sweep, agent, count, f"nonce{self._nonce}")[1]
 
-    def log(self, claim: Claim, seq: int = 1, loss: float | None = None, writer: str = "w") -> None:
+    def log(
+        self, claim: Claim, seq: int = 1, loss: float | None = None, writer: str = "w", step: int | None = None
+    ) -> None:
         """Append one batch with a loss: x unless given."""
         value = float(claim.params["x"]) if loss is None else loss
-        body = BatchBody(history={"loss": column([seq - 1], [value])}).pack()
+        body = BatchBody(history={"loss": column([seq - 1 if step is None else step], [value])}).pack()
         batch = Batch(run=claim.run_id, attempt=claim.attempt, writer=f"{writer}-{claim.token}", seq=seq, body=body)
         status = self.journal.append_batch(batch, first=False, limit=10**9, claim=claim).status
         assert status == "ok"

@@ -17,7 +17,7 @@ from besom.errors import BlobRefused, Unreachable
 from besom.tracking.blobs.folder import Folder
 from besom.tracking.blobs.over_http import HttpPlace
 from besom.tracking.http import HttpClient
-from besom.tracking.store import Store
+from besom.tracking.store.store import Store
 
 CONTENT = bytes(range(256)) * 20_000
 NAME = hashlib.sha256(CONTENT).hexdigest()

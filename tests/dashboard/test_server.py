@@ -31,12 +31,12 @@ from besom.messages import (
     TrialClaimed,
     TrialEnded,
 )
-from besom.tracking.api import Api
 from besom.tracking.blobs.folder import Folder
 from besom.tracking.http import HttpClient
-from besom.tracking.recorder import Recorder
-from besom.tracking.source import QUERIES, HttpSource, LocalSource
-from besom.tracking.store import Store
+from besom.tracking.reading.api import Api
+from besom.tracking.reading.source import QUERIES, HttpSource, LocalSource
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.store import Store
 
 SPEC = SweepSpec(
     id="s1", entity="me", project="p", name="n", created=1.0, config={"method": "grid"}, metric=Metric(name="loss")
@@ -96,6 +96,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "artifact_versions": {"name": "m"},
     "artifacts_of": {"run": "s1-1"},
     "attempts": {"run_id": "s1-1"},
+    "best_points": {"sweep_id": "s1"},
     "best_trials": {"sweep_id": "s1"},
     "metric_values": {"sweep_id": "s1", "metrics": ["loss"]},
     "pareto_front": {"sweep_id": "s1"},

@@ -22,10 +22,10 @@ from besom.controller.sweep_plan import SweepPlan
 from besom.errors import BesomError
 from besom.messages import SweepSpec
 from besom.strategies import make_strategy
-from besom.tracking import schema
-from besom.tracking.api import ApiRun
-from besom.tracking.points import Piece
-from besom.tracking.store import Store
+from besom.tracking.reading.api import ApiRun
+from besom.tracking.store import schema
+from besom.tracking.store.points import Piece
+from besom.tracking.store.store import Store
 from tests.e2e.processes import House, wait_until
 
 __all__ = ["Line", "check", "lines", "recovered", "started", "watch"]

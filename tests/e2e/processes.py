@@ -18,7 +18,7 @@ from besom.controller.create import create_sweep
 from besom.controller.sweep_config import parse
 from besom.messages import SweepState
 from besom.settings import Settings, read_settings
-from besom.tracking.api import Api
+from besom.tracking.reading.api import Api
 from tests.redis_server import RedisServer
 
 __all__ = ["HERE", "House", "Process", "Processes", "alive", "processes_of", "wait_until"]

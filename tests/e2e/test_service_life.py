@@ -13,7 +13,7 @@ import pytest
 
 from besom.broker.service import Service
 from besom.settings import Settings, read_settings
-from besom.tracking.api import Api
+from besom.tracking.reading.api import Api
 from tests.e2e.processes import Process, Processes, processes_of, wait_until
 
 pytestmark = pytest.mark.redis

@@ -15,7 +15,7 @@ import pytest
 import besom
 from besom.broker.service import Service
 from besom.settings import read_settings
-from besom.tracking.api_run import ApiRun
+from besom.tracking.reading.api_run import ApiRun
 
 pytestmark = pytest.mark.redis
 

@@ -12,8 +12,8 @@ import pytest
 import besom
 from besom.broker.service import Service
 from besom.settings import read_settings
-from besom.tracking.active import runs_in_process
-from besom.tracking.api_run import ApiRun
+from besom.tracking.reading.api_run import ApiRun
+from besom.tracking.run.active import runs_in_process
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -8,7 +8,7 @@ import pytest
 from absl import flags
 
 import besom
-from besom.tracking.api_run import ApiRun
+from besom.tracking.reading.api_run import ApiRun
 
 pytestmark = pytest.mark.integrations
 

@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from besom.tracking.api_run import ApiRun
+from besom.tracking.reading.api_run import ApiRun
 
 pytestmark = pytest.mark.integrations
 

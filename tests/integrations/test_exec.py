@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import besom
-from besom.tracking.api_run import ApiRun
+from besom.tracking.reading.api_run import ApiRun
 
 pytestmark = [pytest.mark.integrations, pytest.mark.timeout(300)]
 

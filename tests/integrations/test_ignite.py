@@ -9,7 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers.wandb_logger import WandBLogger
 
-from besom.tracking.api_run import ApiRun
+from besom.tracking.reading.api_run import ApiRun
 
 pytestmark = pytest.mark.integrations
 

@@ -12,7 +12,7 @@ import pytest
 
 import besom
 from besom.integration.keras import EvalCallback, MetricsLogger, ModelCheckpoint
-from besom.tracking.api_run import ApiRun
+from besom.tracking.reading.api_run import ApiRun
 
 pytestmark = pytest.mark.integrations
 

@@ -17,8 +17,9 @@ import besom
 from besom.errors import Unreachable
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.bucket import Bucket
-from besom.tracking.garbage import Swept, sweep_blobs
-from besom.tracking.store import Store
+from besom.tracking.store.garbage import sweep_blobs
+from besom.tracking.store.store import Store
+from besom.tracking.swept import Swept
 from tests.e2e.processes import House, wait_until
 from tests.faults.houses import a_house
 from tests.redis_server import RedisServer

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import besom
-from besom.tracking.api_run import ApiRun
+from besom.tracking.reading.api_run import ApiRun
 
 pytestmark = pytest.mark.integrations
 

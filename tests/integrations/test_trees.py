@@ -15,7 +15,7 @@ import besom
 from besom.errors import UsageError
 from besom.integration import lightgbm as for_lightgbm
 from besom.integration import xgboost as for_xgboost
-from besom.tracking.api_run import ApiRun
+from besom.tracking.reading.api_run import ApiRun
 
 pytestmark = pytest.mark.integrations
 

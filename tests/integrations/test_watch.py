@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from besom.tracking.run import Run
-from besom.tracking.tensor_histogram import _counted_at_once, _counted_in_pieces, tensor_histogram
+from besom.tracking.run.run import Run
+from besom.tracking.watching.tensor_histogram import _counted_at_once, _counted_in_pieces, tensor_histogram
 from tests.tracking.conftest import wired  # noqa: F401
-from tests.tracking.test_tensor_histogram import *  # noqa: F403
-from tests.tracking.test_watch import *  # noqa: F403
-from tests.tracking.test_watch import NAMES, backward, forward, row_of
+from tests.tracking.watching.test_tensor_histogram import *  # noqa: F403
+from tests.tracking.watching.test_watch import *  # noqa: F403
+from tests.tracking.watching.test_watch import NAMES, backward, forward, row_of
 
 pytestmark = pytest.mark.integrations
 
@@ -155,6 +155,6 @@ def test_a_script_module_is_watched_as_far_as_it_goes(torch: Any, run: Run) -> N
 
 def test_watching_imports_nothing_of_torch() -> None:
     """A script that never imports torch never pays for it, though it is installed."""
-    code = "import sys, besom, besom.tracking.watch, besom.tracking.run; print('torch' in sys.modules)"
+    code = "import sys, besom, besom.tracking.watching.watch, besom.tracking.run.run; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "False"

@@ -23,6 +23,7 @@ CASES = [
     pytest.param("bayes", MIXED, id="bayes-mixed"),
     pytest.param("two metrics", FINITE, id="bayes-two-metrics-finite"),
     pytest.param("two metrics", MIXED, id="bayes-two-metrics-mixed"),
+    pytest.param("two metrics, one judged", MIXED, id="bayes-one-metric-judged-mixed"),
 ]
 every_strategy = pytest.mark.parametrize(("method", "space"), CASES)
 SEEDED = [case for case in CASES if not str(case.id).startswith("grid")]
@@ -44,8 +45,10 @@ def history(method: str, space: Space, trials: int = 24) -> list[Step]:
             state = source.choice(["finished"] * 4 + ["failed", "crashed", "stopped", "cancelled"])
             value = None if state == "failed" else source.choice([source.gauss(0, 1), math.nan, math.inf, 1e30])
             curve = () if value is None else tuple(value + gain for gain in range(trial.number % 5, -1, -1))
-            values = (value, math.sin(trial.number))
-            ended.append(EndedTrial(trial.number, trial.params, state, value, curve, values=values))
+            values = source.choice([(value, math.sin(trial.number))] * 4 + [(value, None), ()])
+            spread, spreads = (0.1, (0.1, 0.2)) if trial.number % 3 else (None, ())
+            details = {"spread": spread, "trials": 3 if spread else 1, "values": values, "spreads": spreads}
+            ended.append(EndedTrial(trial.number, trial.params, state, value, curve, **details))
         steps.append((ended, list(running)))
     return steps
 
@@ -64,6 +67,9 @@ def whole(steps: Sequence[Step]) -> Step:
 def make(method: str, space: Space, seed: int = 11) -> Strategy:
     if method == "two metrics":
         return make_strategy("bayes", space, seed=seed, goals=("minimize", "maximize"))
+    if method == "two metrics, one judged":
+        goals = ("minimize", "maximize")
+        return make_strategy("bayes", space, seed=seed, goals=goals, thresholds=(None, -0.5), judged=0)
     return make_strategy(method, space, seed=seed)
 
 

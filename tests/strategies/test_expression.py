@@ -21,6 +21,7 @@ VALUES: dict[str, Any] = {"a": 3, "b": 0.5, "name": "adam", "flag": True, "sizes
         ("a * 2 + 1 <= 7", True),
         ("a - b > 2.5", False),
         ("0 < b < 1 < a", True),
+        ("0 < a < 1", False),
         ("a // 2 == 1 and a % 2 == 1", True),
         ("a ** 2 / 2", 4.5),
         ("-a < +b", True),
@@ -79,7 +80,20 @@ def test_what_it_refuses(text: str, column: int, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a / 0", "a % 0", "log(0)", "sqrt(-1)", "name < a", "name * 9", "sizes + a", "9.0**999"]
+    "text",
+    [
+        "a / 0",
+        "a % 0",
+        "log(0)",
+        "sqrt(-1)",
+        "(-a) ** 0.5",
+        "(-a) ** b < 1",
+        "0 ** -1",
+        "name < a",
+        "name * 9",
+        "sizes + a",
+        "9.0**999",
+    ],
 )
 def test_what_has_no_value(text: str) -> None:
     """A division by 0, a text that is compared with a number: an error of arithmetic, type or value, no other."""

@@ -27,13 +27,13 @@ def some_parameters(prior: Prior, ordered: int) -> Array:
     return centre + 0.4 * np.random.default_rng(1).standard_normal(len(centre))
 
 
-def scikit_learns(theta: Array) -> Any:
+def scikit_learns(theta: Array, known_noise: Array | float = 0.0) -> Any:
     """The same process there, fitted to the same trials."""
     lengths, (signal, rough, noise) = np.exp(theta[:3]), np.exp(theta[3:6])
     kernel = ConstantKernel(signal) * Matern(lengths, nu=2.5)
     kernel += ConstantKernel(rough) * Matern(lengths * PLAIN.roughness, nu=2.5)
     kernel += ConstantKernel(PLAIN.mean) + WhiteKernel(noise)
-    return GaussianProcessRegressor(kernel, alpha=1e-8, optimizer=None).fit(ROWS, VALUES)
+    return GaussianProcessRegressor(kernel, alpha=1e-8 + known_noise, optimizer=None).fit(ROWS, VALUES)
 
 
 @pytest.mark.parametrize("prior", [PLAIN, BENT])
@@ -125,3 +125,42 @@ def test_repeated_rows_are_survived() -> None:
     mean, std = Posterior(PLAIN, theta, np.full((40, 3), 0.3), np.zeros(40), ORDERED).predict(PROBES)
     assert np.all(np.isfinite(mean))
     assert np.all(std > 0)
+
+
+def test_known_noise_is_scikit_learns_alpha() -> None:
+    """With a variance known for each value, evidence and predictions are those of scikit-learn's alpha vector."""
+    known = np.random.default_rng(2).uniform(0.01, 2.0, len(ROWS))
+    theta, other = some_parameters(PLAIN, ordered=3), PLAIN.start(3, 3)
+    mean, std = Posterior(PLAIN, theta, ROWS, VALUES, ORDERED, known).predict(PROBES)
+    expected_mean, expected_std = scikit_learns(theta, known).predict(PROBES, return_std=True)
+    np.testing.assert_allclose(mean, expected_mean, atol=1e-6)
+    np.testing.assert_allclose(np.sqrt(std**2 + np.exp(theta[5])), expected_std, atol=1e-6)
+
+    def found(at: Array) -> float:
+        pulls = (at - PLAIN.start(3, 3)) / PLAIN.widths(3, 3)
+        return plausibility(PLAIN, ROWS, VALUES, ORDERED, at, known)[0] - 0.5 * float(pulls @ pulls)
+
+    likelihoods = [scikit_learns(at, known).log_marginal_likelihood_value_ for at in (theta, other)]
+    assert found(other) - found(theta) == pytest.approx(likelihoods[0] - likelihoods[1], rel=1e-6)
+    _, gradient = plausibility(BENT, ROWS, VALUES, ORDERED, some_parameters(BENT, 3), known)
+    quotient = approx_fprime(
+        some_parameters(BENT, 3), lambda at: plausibility(BENT, ROWS, VALUES, ORDERED, at, known)[0], 1e-7
+    )
+    np.testing.assert_allclose(gradient, quotient, rtol=1e-3, atol=1e-3)
+
+
+def test_a_fit_knows_noise_from_shape() -> None:
+    """Of a smooth curve with a few wild values the lengths are found when it is known which are wild."""
+    rng = np.random.default_rng(3)
+    rows, flags = rng.random((40, 1)), np.array([False])
+    known = np.where(np.arange(40) % 3 == 0, 4.0, 1e-4)
+    smooth = np.sin(6 * rows[:, 0])
+    values = smooth + np.sqrt(known) * rng.standard_normal(40)
+
+    def error(noise: Array | None) -> float:
+        theta = most_plausible(PLAIN, rows, values, flags, known_noise=noise)
+        posterior = Posterior(PLAIN, theta, rows, values, flags, 0.0 if noise is None else noise)
+        return float(np.abs(posterior.mean(rows) - smooth).mean())
+
+    assert error(known) < 0.05
+    assert error(known) < 0.3 * error(None)

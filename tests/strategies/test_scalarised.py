@@ -130,3 +130,57 @@ def test_a_batch_looks_in_several_directions() -> None:
     batch = strategy.suggest(10)
     assert len({tuple(one.values()) for one in [*points, *batch]}) == 30
     assert np.ptp([one["x0"] for one in batch]) > 0.3
+
+
+def test_a_threshold_keeps_the_search_within_it() -> None:
+    """Of a front evenly spread from one point to another, the part that is near enough to the first is searched."""
+    space = Space(CUBE.dimensions[:2])
+
+    def within(thresholds: tuple[float | None, ...]) -> float:
+        strategy = make_strategy("bayes", space, seed=4, goals=GOALS, thresholds=thresholds)
+        near = []
+        for number in range(1, 25):
+            params = strategy.suggest(1)[0]
+            values = tuple(sum((x - centre) ** 2 for x in params.values()) for centre in (0.2, 0.8))
+            near.append(values[0] <= 0.08)
+            strategy.update([EndedTrial(number, params, "finished", values=values)], [])
+        return statistics.fmean(near[10:])
+
+    assert within((0.08, None)) > 0.75
+    assert within(()) < 0.5
+
+
+def test_a_stopped_trial_counts_by_its_end() -> None:
+    """With the curves of the second metric, a trial that was stopped early is worth as much as one that went on."""
+    points = make_strategy("random", CUBE, seed=2).suggest(16)
+
+    def suggested(last: EndedTrial) -> list[Params]:
+        strategy = make_strategy("bayes", CUBE, seed=1, goals=GOALS, judged=1)
+        curves = [(zdt1(one)[1] + 2, zdt1(one)[1]) for one in points]
+        told = enumerate(zip(points[:15], curves, strict=False), 1)
+        ended = [EndedTrial(i, one, "finished", curve=curve, values=zdt1(one)) for i, (one, curve) in told]
+        strategy.update([*ended, last], [])
+        return strategy.suggest(2)
+
+    x, y = zdt1(points[15])
+    whole = EndedTrial(16, points[15], "finished", curve=(y + 2, y), values=(x, y))
+    cut = EndedTrial(16, points[15], "stopped", curve=(y + 2,), values=(x, y + 2))
+    for one, other in zip(suggested(cut), suggested(whole), strict=True):
+        assert one == pytest.approx(other)
+    assert suggested(cut) != suggested(EndedTrial(16, points[15], "finished", curve=(y + 2,), values=(x, y + 2)))
+
+
+def test_errors_of_repeated_trials_are_known() -> None:
+    """A trial whose good values are uncertain draws the search less than one whose values are exact."""
+    points = make_strategy("random", CUBE, seed=2).suggest(20)
+    good = {f"x{index}": 0.9 for index in range(4)}
+
+    def distance(error: float) -> float:
+        strategy = make_strategy("bayes", CUBE, seed=1, goals=GOALS)
+        told = enumerate(points, 1)
+        ended = [EndedTrial(i, one, "finished", values=zdt1(one), spreads=(0.01, 0.01), trials=9) for i, one in told]
+        last = EndedTrial(21, good, "finished", values=(0.0, 0.0), spreads=(error, 10 * error), trials=9)
+        strategy.update([*ended, last], [])
+        return statistics.fmean(abs(value - 0.9) for one in strategy.suggest(6) for value in one.values())
+
+    assert distance(3.0) > 1.5 * distance(0.01)

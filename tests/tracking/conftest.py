@@ -6,15 +6,23 @@ from pathlib import Path
 import pytest
 
 from besom.broker.connection import Connection
-from besom.tracking import connections
-from besom.tracking.active import active_run
-from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store
-from besom.tracking.trial import set_trial
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.run.active import active_run
+from besom.tracking.run.trial import set_trial
+from besom.tracking.store.store import Store
+from besom.tracking.writing import connections
 
 from .desk import Desk
 
-ON_EVERY_STORE = ("test_store", "test_recorder", "test_reader", "test_history", "test_overviews", "test_rows")
+ON_EVERY_STORE = (
+    "test_store",
+    "test_recorder",
+    "test_reopening",
+    "test_reader",
+    "test_history",
+    "test_overviews",
+    "test_rows",
+)
 """Modules whose tests with a `store` are the contract that SQLite and PostgreSQL both keep."""
 
 

@@ -8,9 +8,9 @@ from besom.broker.connection import Connection
 from besom.broker.journal import Journal
 from besom.errors import Unreachable
 from besom.messages import Batch, Claim, Event, read_events
-from besom.tracking.history import read_rows
-from besom.tracking.recorder import Recorder
-from besom.tracking.store import Store
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.history import read_rows
+from besom.tracking.store.store import Store
 
 __all__ = ["Desk", "FlakyJournal", "batches", "decoded", "events", "record"]
 
@@ -66,11 +66,11 @@ class FlakyJournal(Journal):
             raise Unreachable("Redis at redis://fake does not answer: switched off")
         return super().append_batch(*arguments, **named)
 
-    def wanted(self, claim: Claim) -> str:
+    def wanted(self, claim: Claim, run: str, writer: str) -> tuple[str, int]:
         """As ever, while Redis is there."""
         if self.failures > 0:
             raise Unreachable("Redis at redis://fake does not answer: switched off")
-        return super().wanted(claim)
+        return super().wanted(claim, run, writer)
 
 
 class Desk:

@@ -21,11 +21,11 @@ from besom.messages import (
     TrialClaimed,
     TrialEnded,
 )
-from besom.tracking.outcomes import Outcome
-from besom.tracking.points import encode
-from besom.tracking.recorder import Recorder
-from besom.tracking.schema import metadata
-from besom.tracking.store import Store
+from besom.tracking.recording.outcomes import Outcome
+from besom.tracking.recording.recorder import Recorder
+from besom.tracking.store.points import encode
+from besom.tracking.store.schema import metadata
+from besom.tracking.store.store import Store
 
 
 def spec(sweep: str = "s", goal: str = "minimize", metric: str | None = "loss", use: str = "best") -> SweepSpec:

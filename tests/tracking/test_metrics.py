@@ -11,9 +11,9 @@ import pytest
 import besom
 from besom.broker.connection import Connection
 from besom.errors import FinishedRun, UsageError
-from besom.tracking import reader
-from besom.tracking.init import init
 from besom.tracking.metrics import NO_SUMMARY, Metrics
+from besom.tracking.run.init import init
+from besom.tracking.store import reader
 
 from .desk import Desk
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from besom.tracking.active import needed_run
+from besom.tracking.media.plot import Chart, thinned
 from besom.tracking.media.table import Table
-from besom.tracking.plot import Chart, thinned
+from besom.tracking.run.active import needed_run
 
 __all__ = ["chart_of", "class_names", "log_chart"]
 

@@ -21,7 +21,7 @@ from besom.integration.sklearn.estimators import (
     plot_learning_curve,
     plot_summary_metrics,
 )
-from besom.tracking.plot import Chart, pr_curve, roc_curve
+from besom.tracking.media.plot import Chart, pr_curve, roc_curve
 
 __all__ = [
     "plot_calibration_curve",

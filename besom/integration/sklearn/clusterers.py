@@ -12,7 +12,7 @@ from sklearn.metrics import silhouette_samples
 from sklearn.utils.parallel import Parallel, delayed
 
 from besom.integration.sklearn.charts import chart_of, class_names, log_chart
-from besom.tracking.plot import Chart
+from besom.tracking.media.plot import Chart
 
 __all__ = ["plot_clusterer", "plot_elbow_curve", "plot_silhouette"]
 

@@ -11,7 +11,7 @@ from sklearn.base import is_classifier, is_regressor
 
 from besom.errors import UsageError
 from besom.integration.sklearn.charts import chart_of, log_chart
-from besom.tracking.plot import Chart
+from besom.tracking.media.plot import Chart
 
 __all__ = ["importances_of", "plot_feature_importances", "plot_learning_curve", "plot_summary_metrics"]
 

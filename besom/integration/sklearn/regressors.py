@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from besom.integration.sklearn.charts import chart_of, log_chart
 from besom.integration.sklearn.estimators import plot_learning_curve, plot_summary_metrics
-from besom.tracking.plot import Chart
+from besom.tracking.media.plot import Chart
 
 __all__ = ["plot_outlier_candidates", "plot_regressor", "plot_residuals"]
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgpack
 
 from besom.messages import RunStarted
-from besom.tracking.surroundings import DIFF_LIMIT, masked
+from besom.tracking.run.surroundings import DIFF_LIMIT, masked
 from besom.tracking.wandb_files.log import LogFile
 from besom.tracking.wandb_files.records import Entry, apply_changes, read_entries, seconds_of
 

@@ -17,7 +17,7 @@ from besom.broker.journal import Journal
 from besom.errors import UsageError
 from besom.settings import Settings
 from besom.tracking.blobs.blobs import Blobs
-from besom.tracking.identity import RUN_ID
+from besom.tracking.run.identity import RUN_ID
 from besom.tracking.wandb_files.facts import RunFacts, read_facts
 from besom.tracking.wandb_files.log import LogFile, NotALog
 from besom.tracking.wandb_files.sending import Imported, Sending

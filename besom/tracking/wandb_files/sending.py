@@ -19,10 +19,11 @@ from typing import Any, Final, Literal
 from besom.broker.journal import Journal
 from besom.errors import BesomError, Unreachable
 from besom.messages import Batch, BatchBody, Event, FileSaved, RunAlerted, RunBeat, RunEnded
-from besom.tracking.alert import LOG_LEVELS
-from besom.tracking.artifacts import Artifact, log_artifact
+from besom.tracking.artifacts.artifact import Artifact
+from besom.tracking.artifacts.logged import log_artifact
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.paths import inside
+from besom.tracking.run.alert import LOG_LEVELS
 from besom.tracking.wandb_files.facts import RunFacts
 from besom.tracking.wandb_files.log import LogFile
 from besom.tracking.wandb_files.media import FilesOfRun

@@ -11,13 +11,12 @@ from typing import Any, Final
 
 from besom.errors import TooLarge, UsageError
 from besom.messages import SYSTEM, BatchBody
-from besom.tracking.columns import encode_column
-from besom.tracking.console import Lines
-from besom.tracking.metrics import NO_SUMMARY, Metrics
-from besom.tracking.run import METRICS_KEY
+from besom.tracking.metrics import METRICS_KEY, NO_SUMMARY, Metrics
 from besom.tracking.values import KEY_LIMIT, logged, size_of
 from besom.tracking.wandb_files.media import FilesOfRun
 from besom.tracking.wandb_files.records import Entry, apply_changes, nested, seconds_of, value_of
+from besom.tracking.watching.console import Lines
+from besom.tracking.writing.columns import encode_column
 
 __all__ = ["BATCH_BYTES", "Translation"]
 

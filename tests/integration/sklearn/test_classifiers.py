@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 import besom
 from besom.errors import UsageError
 from besom.integration import sklearn as charts
-from besom.tracking.plot import Chart
+from besom.tracking.media.plot import Chart
 from tests.tracking.desk import Desk
 
 X, Y = make_classification(200, 5, n_informative=3, n_classes=2, random_state=0)

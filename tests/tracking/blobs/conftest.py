@@ -16,7 +16,7 @@ from besom.tracking.blobs.folder import Folder
 from besom.tracking.blobs.over_http import HttpPlace
 from besom.tracking.blobs.over_redis import RedisPlace
 from besom.tracking.blobs.place import Keeping, Place
-from besom.tracking.receiver import Receiver
+from besom.tracking.blobs.receiver import Receiver
 
 KINDS = ("folder", "bucket", "http", "redis")
 

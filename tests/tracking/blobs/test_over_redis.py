@@ -14,7 +14,7 @@ from besom.broker.parcels import IN_FLIGHT_BYTES, PIECE_BYTES, Parcels
 from besom.errors import BlobRefused, Unreachable
 from besom.tracking.blobs.folder import Folder
 from besom.tracking.blobs.over_redis import REDIS_LIMIT, RedisPlace
-from besom.tracking.receiver import Receiver
+from besom.tracking.blobs.receiver import Receiver
 
 CONTENT = bytes(range(256)) * 1000
 NAME = hashlib.sha256(CONTENT).hexdigest()

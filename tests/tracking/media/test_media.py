@@ -16,14 +16,14 @@ from besom.broker.connection import Connection
 from besom.errors import UsageError
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.folder import Folder
-from besom.tracking.init import init
 from besom.tracking.media import media as media_module
 from besom.tracking.media.histogram import Histogram
 from besom.tracking.media.html import Html
 from besom.tracking.media.media import MediaList, keep_file, path_of, to_json
 from besom.tracking.media.recognise import as_media
 from besom.tracking.media.table import Table
-from besom.tracking.run import Run
+from besom.tracking.run.init import init
+from besom.tracking.run.run import Run
 from tests.tracking.desk import decoded
 
 from .conftest import Shelf

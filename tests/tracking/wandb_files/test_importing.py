@@ -18,12 +18,12 @@ from besom.broker.journal import Journal
 from besom.errors import Unreachable, UsageError
 from besom.messages import Batch, FileSaved, RunBeat
 from besom.settings import read_settings
-from besom.tracking import history, reader
-from besom.tracking.alert_rows import alerts_of
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.folder import Folder
-from besom.tracking.run import METRICS_KEY
-from besom.tracking.source import LocalSource
+from besom.tracking.metrics import METRICS_KEY
+from besom.tracking.reading.source import LocalSource
+from besom.tracking.store import history, reader
+from besom.tracking.store.alert_rows import alerts_of
 from besom.tracking.wandb_files import sending
 from besom.tracking.wandb_files.importing import Importer, find_files
 from besom.tracking.wandb_files.sending import Imported

@@ -1,0 +1,1 @@
+"""Artifacts: named sets of files that runs give and take, in versions."""

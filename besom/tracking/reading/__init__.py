@@ -1,0 +1,1 @@
+"""From the store to whoever asks: queries, `besom.Api()` and what a sweep's trials tell."""

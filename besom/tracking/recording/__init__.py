@@ -1,0 +1,1 @@
+"""From the journal into the store: what each event changes."""

@@ -1,0 +1,1 @@
+"""A run as the user writes it."""

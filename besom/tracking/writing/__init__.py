@@ -1,0 +1,1 @@
+"""A run's way to the journal: rows, batches, the thread that sends them, the disk when Redis is away."""
