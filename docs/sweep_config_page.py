@@ -65,7 +65,7 @@ own and never run as Python.
 
 A constraint about a parameter that is not there holds. A point for which it cannot be computed (a division by 0) is
 ruled out. When no point of the space satisfies them, or none of 20 000 drawn, the sweep is refused; so is a grid of
-more than 5 000 000 points with constraints, for it is looked through point by point.
+more than 1 000 000 points with constraints, for it is looked through point by point.
 """
 STOPPING = """## Stopping rules: `early_terminate`
 

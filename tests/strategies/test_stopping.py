@@ -60,6 +60,9 @@ def test_hyperband_strict_and_not() -> None:
     history = curves(([5, 9], True), ([6, 6], False), ([7, 6.5], False), ([8, 7], False))
     assert stopped(Hyperband((2,), 4), history) == (1,)
     assert stopped(Hyperband((2,), 4, strict=False), history) == ()
+    later = curves(([9, 9, 1], True), ([6, 6], False), ([7, 6.5], False), ([8, 7], False))
+    assert stopped(Hyperband((2,), 4), later) == (1,)
+    assert stopped(Hyperband((2,), 4, strict=False), later) == ()
 
 
 def test_hyperband_ties_and_lone_trials_survive() -> None:
