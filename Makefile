@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOAK_SECONDS ?= 600
 
 .PHONY: help install demo test test-integrations contract-record soak check package clean bench bench-fleet \
-	bench-million bench-logging bench-store bench-watch bench-stopping bench-digits
+	bench-million bench-adaptive bench-logging bench-store bench-watch bench-stopping bench-digits
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -92,6 +92,10 @@ bench-fleet: $(VENV)/installed-bench  ## Measure with 1000 and 5000 simulated ag
 bench-million: $(VENV)/installed-bench  ## Run a million trials for real, about 3 minutes
 	@.ci/packages redis-server=redis-server
 	@$(BIN)/python -m benchmarks.million
+
+bench-adaptive: $(VENV)/installed-bench  ## Measure a bayes sweep after 100, 1000 and 10 000 trials, about 2 minutes
+	@.ci/packages redis-server=redis-server
+	@$(BIN)/python -m benchmarks.adaptive
 
 bench-store: $(VENV)/installed-dev  ## Measure the store with 10 million points, SQLite and PostgreSQL, about 10 minutes
 	@.ci/packages redis-server=redis-server pg_ctlcluster=postgresql

@@ -22,12 +22,11 @@ POLL = 0.01
 
 def known_by(run: Any, deadline: float) -> float | None:
     """Wait till then; when within that time it was known that the trial is to stop."""
-    known = None
     while (now := time.time()) < deadline:
-        if known is None and run.should_stop():
-            known = now
+        if run.should_stop():
+            return now
         time.sleep(min(POLL, max(0.0, deadline - now)))
-    return known
+    return None
 
 
 def main() -> None:
@@ -41,9 +40,10 @@ def main() -> None:
             assert run is not None
             try:
                 for accuracy in curves[written(dict(run.config))]:
-                    known = known or known_by(run, time.time() + pace)
+                    known = known_by(run, time.time() + pace)
+                    if not known:
+                        logged.append(time.time())
                     run.log({"valid_accuracy": accuracy})
-                    logged.append(time.time())
             except besom.TrialStopped:
                 known = known or time.time()
                 raise

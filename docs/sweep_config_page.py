@@ -65,12 +65,14 @@ own and never run as Python.
 
 A constraint about a parameter that is not there holds. A point for which it cannot be computed (a division by 0) is
 ruled out. When no point of the space satisfies them, or none of 20 000 drawn, the sweep is refused; so is a grid of
-more than 5 000 000 points with constraints, for it is looked through point by point.
+more than 1 000 000 points with constraints, for it is looked through point by point.
 """
 STOPPING = """## Stopping rules: `early_terminate`
 
 The n-th valid value of the metric that a trial logs is its n-th iteration, whatever step it was logged at. A rule
 decides within a second of what was logged; the trial ends `stopped`, keeps its history and counts as a result.
+Where it judges at certain iterations, `log` waits there for the verdict, a second at most and mostly some hundredths of
+one, so that no epoch is trained in vain: the call keeps what it was given, and then may end the trial.
 """
 
 

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "disk": {"errors"},
     "strategies": {"errors", "messages"},
     "broker": BASE,
-    "tracking": BASE | {"broker"},
+    "tracking": BASE | {"broker", "strategies"},
     "agent": BASE | {"broker", "tracking"},
     "controller": BASE | {"broker", "tracking", "strategies"},
     "dashboard": BASE | {"broker", "tracking"},

@@ -182,9 +182,11 @@ class AskedTrial:
     def _by_name(self, value: Value) -> dict[str, float]:
         if isinstance(value, Mapping):
             return {name: _number(name, one) for name, one in value.items()}
-        metric = self.trial.spec.metric
+        spec, metric = self.trial.spec, self.trial.spec.metric
         if metric is None:
-            raise UsageError(f"sweep {self.trial.spec.id} has no one metric; write names too: {{'loss': {value!r}}}")
+            first, *others = [one["name"] for one in spec.config.get("metrics") or [{"name": "loss"}]]
+            rest = "".join(f", {name!r}: ..." for name in others)
+            raise UsageError(f"sweep {spec.id} has no one metric; write names too: {{{first!r}: {value!r}{rest}}}")
         return {metric.name: _number(metric.name, value)}
 
 

@@ -79,13 +79,15 @@ class Journal:
         status, entry, recorded, control = (part.decode() for part in answer)
         return Appended(status, entry, int(recorded), control)
 
-    def wanted(self, claim: Claim) -> str:
-        """What an answer to a batch of this attempt would ask for, without a batch.
+    def wanted(self, claim: Claim, run: str, writer: str) -> tuple[str, int]:
+        """`control` and `recorded` as the answer to a batch would have them, without a batch.
 
         Raises:
             Unreachable: Redis is away; nobody waits for it.
         """
-        return str(self.connection.script("wanted", claim.sweep, claim.number, claim.token, patience=0.0).decode())
+        whose = (claim.sweep, claim.number, claim.token, run, writer)
+        control, recorded = self.connection.script("wanted", *whose, patience=0.0)
+        return control.decode(), int(recorded)
 
     def end(self) -> str:
         """Id of the last entry, '0-0' when there is none."""

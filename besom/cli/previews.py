@@ -10,7 +10,8 @@ import click
 from besom.cli.tables import print_facts, print_json, print_table
 from besom.controller.overview import Overview, look_over
 from besom.controller.sections import shown
-from besom.controller.sweep_config import SweepConfig
+from besom.controller.stopping_config import EarlyTerminate
+from besom.controller.sweep_config import Goal, SweepConfig
 
 __all__ = ["preview"]
 
@@ -42,19 +43,27 @@ def _facts(config: SweepConfig, found: Overview) -> dict[str, str]:
     uncounted = "infinitely many" if not found.allowed else "not counted"
     facts = {
         "method": config.method,
-        "metric": ", ".join(f"{one.goal} {one.name}" for one in metrics),
+        "metric": ", ".join(map(_aim, metrics)),
         "points": str(uncounted if found.points is None else found.points),
         "allowed": found.allowed,
         "trials": _trials(config, found),
-        "stopping": _stopping(rule.type, found) if rule else "",
+        "stopping": _stopping(rule, found) if rule else "",
     }
     return {name: fact for name, fact in facts.items() if fact}
 
 
-def _stopping(rule: str, found: Overview) -> str:
+def _stopping(rule: EarlyTerminate, found: Overview) -> str:
     bands = ", ".join(map(str, found.bands)) + (", ..." if found.more_bands else "")
-    judged = f"judged at {bands}" if bands else "judged at every value"
-    return f"{rule}, {judged}{', stopped ones are promoted' if found.promotes else ''}"
+    by = f" by {rule.metric}" if rule.metric else ""
+    judged = f"judged{by} at {bands or 'every value'}"
+    return f"{rule.type}, {judged}{', stopped ones are promoted' if found.promotes else ''}"
+
+
+def _aim(metric: Goal) -> str:
+    """Where a metric should go, and the values that matter on the way."""
+    bounds = {"threshold": getattr(metric, "threshold", None), "target": metric.target}
+    told = ", ".join(f"{name} {value:g}" for name, value in bounds.items() if value is not None)
+    return f"{metric.goal} {metric.name}" + (f" ({told})" if told else "")
 
 
 def _trials(config: SweepConfig, found: Overview) -> str:

@@ -123,7 +123,7 @@ def _condition(found: Leading, wanted: Any, names: Names, path: Path, problems: 
             more = ", ..." if domain.size > len(known) else ""
             problems.add(path, f"{shown(value)} is no value of {name}; write one of {shown(known)[1:-1]}{more}")
             return None
-    return Condition(found, tuple(values))
+    return Condition(found, tuple(domain.own(value) for value in values))
 
 
 def _has(domain: Any, value: Any) -> bool:

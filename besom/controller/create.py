@@ -16,7 +16,7 @@ from besom.broker.lead import read_leader
 from besom.broker.ledger import Ledger
 from besom.controller.sweep_config import SweepConfig, load
 from besom.errors import BesomError, ConfigError, NotFound, UsageError
-from besom.messages import Metric, SweepSpec, signature_of
+from besom.messages import Judged, Metric, SweepSpec, signature_of
 from besom.settings import Settings, read_settings
 from besom.tracking.run.new_run import new_id
 from besom.tracking.writing.connections import shared_connection
@@ -80,6 +80,7 @@ def create_sweep(connection: Connection, config: SweepConfig, settings: Settings
         retries=config.retries,
         timeout=config.timeout,
         weight=config.weight,
+        judged=_judged(config),
     )
     if settings.secret is not None:
         spec = spec.model_copy(update={"signature": signature_of(spec, settings.secret.get_secret_value())})
@@ -88,6 +89,13 @@ def create_sweep(connection: Connection, config: SweepConfig, settings: Settings
     if settings.redis_url is not None and not read_leader(connection).alive:
         log.warning("no controller at %s; start one with: besom controller", connection.shown)
     return spec
+
+
+def _judged(config: SweepConfig) -> Judged | None:
+    if config.early_terminate is None or config.judged is None:
+        return None
+    rungs = tuple(dict.fromkeys(config.early_terminate.bands()))
+    return Judged(metric=config.judged.name, rungs=rungs) if rungs else None
 
 
 def _name_prior(connection: Connection, config: SweepConfig, written: dict[str, Any], settings: Settings) -> None:

@@ -15,8 +15,8 @@ from besom.strategies import EndedTrial, Params, RunningTrial, Strategy
 
 __all__ = ["Keeper", "News"]
 
-_MOST: Final = 100
-"""Strategies kept; the one that was asked least recently goes first."""
+_MOST: Final = 300_000
+"""Results that all strategies together may know, some 200 MB; the one that was asked least recently goes first."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,14 @@ class Keeper:
         kept.known += len(news.ended)
         points = kept.strategy.suggest(news.wanted)
         self._kept[news.sweep] = kept
-        if len(self._kept) > _MOST:
-            del self._kept[next(iter(self._kept))]
+        self._make_room()
         return points
 
     def drop(self, sweep: str) -> None:
         """Forget it: the sweep is over."""
         self._kept.pop(sweep, None)
+
+    def _make_room(self) -> None:
+        known = sum(kept.known for kept in self._kept.values())
+        while known > _MOST and len(self._kept) > 1:
+            known -= self._kept.pop(next(iter(self._kept))).known

@@ -105,10 +105,11 @@ def _count(space: Space) -> tuple[int | None, str]:
     if space.size is not None and space.size <= _COUNTED:
         allowed = sum(1 for _ in space.points())
         return allowed, f"{allowed} of {space.size} points satisfy the constraints"
-    from besom.strategies.constraints import probe
+    from besom.strategies.constraints import DRAWS, probe
 
-    found = probe(space)
-    return None, f"about {100 * found.allowed / found.tried:.2g} % of the space satisfies the constraints"
+    found = probe(space, enough=DRAWS)
+    about = "" if found.whole else "about "
+    return None, f"{about}{100 * found.allowed / found.tried:.2g} % of the space satisfies the constraints"
 
 
 def _first(course: Course) -> list[dict[str, Any]]:

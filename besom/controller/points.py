@@ -62,11 +62,23 @@ def complete(written: Mapping[str, Any], sweep: SweepConfig, space: Space, seed:
 
 def _filled(space: Space, given: Mapping[Leading, Any], seed: str) -> Params | None:
     """A point with all that is given, where the conditions of each hold."""
+    choice = random.Random(f"{seed}:conditions")
     for units in _units(space, seed):
-        point = space.fill(given, units)
+        point = space.fill(_with_conditions(space, given, choice), units)
         if space.allows(point) and all(_has(point, leading) for leading in given):
             return point
     return None
+
+
+def _with_conditions(space: Space, given: Mapping[Leading, Any], choice: random.Random) -> dict[Leading, Any]:
+    """What is given, and of what it depends on and that is left open, a value with which it is there."""
+    whole = dict(given)
+    for dimension in reversed(space.dimensions):  # what others depend on stands before them
+        if dimension.path in whole:
+            for condition in dimension.when:
+                if condition.path not in whole:
+                    whole[condition.path] = choice.choice(condition.values)
+    return whole
 
 
 def _units(space: Space, seed: str) -> Iterator[list[float]]:
@@ -98,11 +110,9 @@ def _given(
         else:
             domain = names.sound[found].domain()
             try:
-                domain.to_unit(value)
+                yield (*path, name), found, domain.own(value)
             except (ValueError, TypeError):
                 problems.add((*path, name), f"{shown(value)} is none of {full}'s values, {domain}; write one of them")
-                continue
-            yield (*path, name), found, value
 
 
 def _has(point: Params, leading: Leading) -> bool:

@@ -105,7 +105,10 @@ class AshaConfig(EarlyTerminate):
     type: Literal["asha"]
     min_iter: WholeNumber = Field(1, ge=1, le=_MAX_ITER, description="a whole number from 1: the first rung")
     max_iter: WholeNumber | None = Field(
-        None, ge=2, le=_MAX_ITER, description="a whole number above min_iter: how long a trial is; rungs are below it"
+        None,
+        ge=2,
+        le=_MAX_ITER,
+        description="a whole number above min_iter: how long a trial is, so that none is judged at its end",
     )
     eta: float = Field(3.0, gt=1, le=1e9, description="a number above 1, such as 3")
     promote: bool = Field(

@@ -27,7 +27,7 @@ __all__ = ["check_whole"]
 
 _FEW: Final = 1e-3
 """Share of the space below which its user is told how little of it the constraints leave."""
-_LOOKED_THROUGH: Final = 5_000_000
+_LOOKED_THROUGH: Final = 1_000_000
 """Points of a grid that are looked at one by one, some 20 µs each, for those that satisfy the constraints."""
 
 
@@ -186,16 +186,19 @@ def _check_feasible(sweep: SweepConfig, space: Space, problems: Problems) -> Non
         return
     if not found.allowed:
         problems.add(("constraints",), _impossible(sweep, found))
-    elif found.allowed < _FEW * found.tried and not found.whole:
+    elif found.allowed < _FEW * found.tried and sweep.method != "grid":
         problems.warn(
             ("constraints",),
-            f"{found.allowed} of {found.tried} points drawn satisfy them, so each trial needs many draws; "
+            f"{found.allowed} of {found.tried} combinations satisfy them, so each trial needs many draws; "
             "narrower ranges would need fewer",
         )
 
 
 def _impossible(sweep: SweepConfig, found: Probe) -> str:
-    looked = f"none of the space's {found.tried} points" if found.whole else f"none of {found.tried} points drawn"
+    looked, never = ("all", "never holds") if found.whole else ("those drawn", "holds for none")
     alone = [text for text, count in zip(sweep.constraints, found.held, strict=True) if not count]
-    cause = f"{shown(alone[0])} holds for none" if alone else "they do not hold together"
-    return f"{looked} satisfies {shown(list(sweep.constraints))}, {cause}; loosen them or widen the parameters"
+    cause = f"{shown(alone[0])} {never}" if alone else "they do not hold together"
+    return (
+        f"none of {looked}, {found.tried} combinations of {', '.join(found.names)}, satisfies "
+        f"{shown(list(sweep.constraints))}, {cause}; loosen them or widen the parameters"
+    )

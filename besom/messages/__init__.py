@@ -32,6 +32,7 @@ from besom.messages.events import (
 from besom.messages.message import VERSION, Unreadable
 from besom.messages.sweep import (
     ACTIVE_SWEEP_STATES,
+    Judged,
     Metric,
     SweepEdit,
     SweepSpec,
@@ -53,6 +54,7 @@ __all__ = [
     "Claim",
     "Event",
     "FileSaved",
+    "Judged",
     "Metric",
     "RunAlerted",
     "RunBeat",

@@ -11,7 +11,16 @@ from pydantic import ValidationError, field_validator
 
 from besom.messages.message import VERSION, Message, foreign, is_known, unreadable
 
-__all__ = ["ACTIVE_SWEEP_STATES", "Metric", "SweepEdit", "SweepSpec", "SweepState", "read_spec", "signature_of"]
+__all__ = [
+    "ACTIVE_SWEEP_STATES",
+    "Judged",
+    "Metric",
+    "SweepEdit",
+    "SweepSpec",
+    "SweepState",
+    "read_spec",
+    "signature_of",
+]
 
 SweepState = Literal["pending", "running", "paused", "stopping", "finished", "cancelled"]
 
@@ -35,6 +44,14 @@ class SweepEdit(Message):
     """Trials that had been issued. Given points that had had their turn by then are no longer in the config."""
 
 
+class Judged(Message):
+    """What a stopping rule judges trials by."""
+
+    metric: str
+    rungs: tuple[int, ...]
+    """Values of the metric after which it does, in order."""
+
+
 class SweepSpec(Message):
     """A sweep as agents, readers and the controller see it; stands in the sweep's hash in Redis."""
 
@@ -56,6 +73,8 @@ class SweepSpec(Message):
     """Seconds that one attempt may take."""
     weight: float = 1.0
     """Share of the agents that serve several sweeps."""
+    judged: Judged | None = None
+    """Where its stopping rule judges a trial; `log` waits there for the verdict."""
     signature: str = ""
     """HMAC of what would be executed, by whoever knows BESOM_SECRET."""
     edits: tuple[SweepEdit, ...] = ()

@@ -6,9 +6,10 @@ the batch's own earlier points, count as if they gave what the model predicts. N
 
 from __future__ import annotations
 
+import copy
 import logging
 import random
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cache, cached_property
 
 import numpy as np
@@ -69,6 +70,12 @@ class Bayes(Counting):
         super().update(ended, running)
         self._seen.add(ended)
         self._seen.set_pending(running)
+
+    def revalued(self, worth: Mapping[int, tuple[float, float]]) -> Bayes:
+        """The same search, knowing other values and standard errors of the same trials, by number; lower is better."""
+        made = copy.copy(self)
+        made._seen = self._seen.revalued(worth)
+        return made
 
     def suggest(self, count: int) -> list[Params]:
         """The most promising points that nobody has tried, fewer when all have been.

@@ -6,7 +6,7 @@ Knows nothing of how a sweep file is written, nor of strategies.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,11 @@ class Rule:
         self.text = text
         self._expression = Expression(text)
         self._paths = {name: path for name in self._expression.names if isinstance(path := find(name), tuple)}
+
+    @property
+    def paths(self) -> Collection[tuple[str, ...]]:
+        """Where the parameters stand that it names."""
+        return self._paths.values()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Rule, (self.text, self._paths.__getitem__)  # the compiled expression does not travel
@@ -74,10 +79,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Probe:
-    """What looking at a space has shown."""
+    """What looking at a space has shown, as far as its constraints speak of it."""
 
+    names: tuple[str, ...]
+    """The parameters that were looked at: those that the constraints name, and what they depend on."""
     tried: int
-    """Points that were looked at."""
+    """Combinations of their values that were looked at."""
     allowed: int
     """Of these, such as satisfy every constraint."""
     whole: bool
@@ -88,18 +95,18 @@ class Probe:
     """For each rule why it is none, or nothing."""
 
 
-def probe(space: Space) -> Probe:
-    """Whether some point satisfies the constraints: by listing a small space, by draws from a large one."""
-    size, source = space.size, random.Random(0)
-    whole = size is not None and size <= LISTED
-    points = (
-        (space.point(index) for index in range(size or 0))
-        if whole
-        else (space.draw([source.random() for _ in space.dimensions]) for _ in range(DRAWS))
-    )
+def probe(space: Space, enough: int = _ENOUGH) -> Probe:
+    """Whether some point satisfies the constraints: by listing a small space, by draws from a large one.
+
+    Args:
+        space: Parameters that no constraint names do not count.
+        enough: Such points, with which the search ends.
+    """
+    space = _named(space)
+    whole = space.size is not None and space.size <= LISTED
     allowed, tried = 0, 0
     held, faults = [0] * len(space.constraints), [""] * len(space.constraints)
-    for point in points:
+    for point in _listed(space) if whole else _drawn(space):
         tried += 1
         verdicts = [_verdict(rule, point) for rule in space.constraints]
         held = [count + (verdict is True) for count, verdict in zip(held, verdicts, strict=True)]
@@ -107,9 +114,31 @@ def probe(space: Space) -> Probe:
             fault or (said if isinstance(said, str) else "") for fault, said in zip(faults, verdicts, strict=True)
         ]
         allowed += all(verdict is True for verdict in verdicts)
-        if allowed >= _ENOUGH or any(faults):
+        if allowed >= enough or any(faults):
             break
-    return Probe(tried, allowed, whole, tuple(held), tuple(faults))
+    names = tuple(dimension.name for dimension in space.dimensions)
+    return Probe(names, tried, allowed, whole, tuple(held), tuple(faults))
+
+
+def _named(space: Space) -> Space:
+    """The part of the space that its constraints speak of."""
+    rules = [rule for rule in space.constraints if isinstance(rule, Rule)]
+    if len(rules) < len(space.constraints):
+        return space
+    wanted = {path for rule in rules for path in rule.paths}
+    for dimension in reversed(space.dimensions):  # what others depend on stands before them
+        if dimension.path in wanted:
+            wanted.update(condition.path for condition in dimension.when)
+    return Space(tuple(one for one in space.dimensions if one.path in wanted), space.constraints)
+
+
+def _listed(space: Space) -> Iterator[Params]:
+    return (space.point(index) for index in range(space.size or 0))
+
+
+def _drawn(space: Space) -> Iterator[Params]:
+    source = random.Random(0)
+    return (space.draw([source.random() for _ in space.dimensions]) for _ in range(DRAWS))
 
 
 def _verdict(rule: Constraint, point: Params) -> bool | str:

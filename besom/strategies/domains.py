@@ -98,6 +98,14 @@ class Domain(ABC):
         return self.to_unit(value)
 
     @abstractmethod
+    def own(self, value: Value) -> Value:
+        """The domain's value that equals this one, of the type that it has there: 2 for 2.0 among whole numbers.
+
+        Raises:
+            ValueError: if the domain does not have this value.
+        """
+
+    @abstractmethod
     def value_at(self, index: int) -> Value:
         """The value at `index`, counted from 0.
 
@@ -116,6 +124,11 @@ class Continuous(Domain):
     def size(self) -> None:
         """None: values are not counted."""
         return None
+
+    def own(self, value: Value) -> float:
+        """The value as a float."""
+        self.to_unit(value)
+        return float(value)
 
     def value_at(self, index: int) -> Value:
         """Raises TypeError: a continuum has no index."""
@@ -144,6 +157,10 @@ class Finite(Domain):
         Raises:
             ValueError: if the domain does not have this value.
         """
+
+    def own(self, value: Value) -> Value:
+        """The value at its index."""
+        return self.value_at(self.index_of(value))
 
     def from_unit(self, unit: float) -> Value:
         """The value whose share `unit` falls in."""
@@ -467,6 +484,11 @@ class Rounded(Continuous):
             raise ValueError(f"{self} has no value {value!r}")
         low, high = (self.law.share_below((count + side) * self.q) for side in (-0.5, 0.5))
         return (low + high) / 2
+
+    def own(self, value: Value) -> float:
+        """The value as the multiple that it is."""
+        self.to_unit(value)
+        return self._multiple(round(value / self.q))
 
     def _multiple(self, count: int) -> float:
         value = count * Fraction(str(self.q))

@@ -5,9 +5,10 @@ A trial that was stopped counts as what it would have given at its end (`early_e
 
 from __future__ import annotations
 
+import copy
 import math
 from bisect import bisect_left
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -108,6 +109,16 @@ class Observations:
         known = [(params, row) for params, row in zip(ordered, rows, strict=True) if row is not None]
         self._pending_keys = {self._cube.space.key(params) for params, _ in known}
         self._pending = [row for _, row in known]
+
+    def revalued(self, worth: Mapping[int, tuple[float, float]]) -> Observations:
+        """The same trials with other values and standard errors, by number; lower is better, nan is none."""
+        made = copy.copy(self)
+        made._ended = {
+            number: told._replace(value=value if math.isfinite(value) else math.inf, curve=(), spread=error)
+            for number, told in self._ended.items()
+            for value, error in (worth[number],)
+        }
+        return made
 
     def tried(self) -> set[Hashable]:
         """The keys of all points issued so far, in a set of the caller's own."""

@@ -16,6 +16,9 @@ from besom.strategies.cube import Array, Positions
 
 __all__ = ["Repeats", "moderated", "stretched"]
 
+_CAUTION = 2.0
+"""Standard errors that a value may be worse than it looks."""
+
 _LEAST = 1e-5
 """Variances below this share of their median are taken for it: two equal accuracies are no proof of none."""
 _MOST = 10.0
@@ -42,6 +45,11 @@ class Repeats(NamedTuple):
         errors = np.minimum(stretched(np.where(known, self.spreads, 0.0), values, warped), _MOST)
         single = np.where(known, errors * errors * self.trials, math.nan)
         return moderated(single, self.trials - 1) / self.trials
+
+    def cautious(self, values: Array) -> Array:
+        """What each value, lower being better, is almost surely not worse than: two standard errors above it."""
+        bounds: Array = values + _CAUTION * np.sqrt(self.noise(values, values))
+        return bounds
 
 
 def stretched(errors: Array, values: Array, warped: Array) -> Array:

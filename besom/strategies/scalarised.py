@@ -63,8 +63,8 @@ class Scalarised(Counting):
 
     def __init__(self, space: Space, seed: int, aims: Aims, parts: Parts) -> None:
         super().__init__()
-        Bayes(space, seed, "minimize", parts)  # raises what there is to raise before the first trial
-        self._space, self._seed, self._parts, self._aims = space, seed, parts, aims
+        self._search = Bayes(space, seed, "minimize", parts)  # knows the points, and no values
+        self._seed, self._aims = seed, aims
         self._signs = aims.signs
         self._known: dict[int, EndedTrial] = {}
         self._running: Sequence[RunningTrial] = ()
@@ -72,6 +72,7 @@ class Scalarised(Counting):
     def update(self, ended: Sequence[EndedTrial], running: Sequence[RunningTrial]) -> None:
         """Learn values of what ended, and points of what is pending."""
         super().update(ended, running)
+        self._search.update(ended, running)
         self._known.update((trial.number, trial) for trial in ended)
         for trial in running:
             self._known.pop(trial.number, None)
@@ -87,10 +88,11 @@ class Scalarised(Counting):
         values, errors = self._comparable(ended)
         batch: list[RunningTrial] = []
         for number in range(self._issued + 1, self._issued + 1 + count):
-            search = Bayes(self._space, self._seed, "minimize", self._parts)
             towards = direction(self._seed, number, len(self._signs))
-            told = zip(ended, scalarised(values, towards), _errors_along(values, errors, towards), strict=True)
-            search.update([_valued(*one) for one in told], [*self._running, *batch])
+            worth, errs = scalarised(values, towards).tolist(), _errors_along(values, errors, towards).tolist()
+            told = zip((trial.number for trial in ended), zip(worth, errs, strict=True), strict=True)
+            search = self._search.revalued(dict(told))
+            search.update((), [*self._running, *batch])
             found = search.suggest(1)
             if not found:
                 break
@@ -187,10 +189,3 @@ def _errors_along(values: Array, errors: Array, towards: Array) -> Array:
     decides = (values / towards).argmax(axis=1)
     found: Array = errors[np.arange(len(values)), decides] / towards[decides]
     return found
-
-
-def _valued(trial: EndedTrial, worth: float, error: float) -> EndedTrial:
-    """The trial as one of a sweep with a single metric; it has failed when it lacks a value."""
-    value = None if math.isnan(worth) else float(worth)
-    spread = None if math.isnan(error) else float(error)
-    return EndedTrial(trial.number, trial.params, trial.state, value, spread=spread, trials=trial.trials)

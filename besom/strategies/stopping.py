@@ -165,8 +165,8 @@ class Asha:
         """Numbers of the best 1 / `eta` of the trials that came to a rung, `least` of them at least, best first."""
         there = [curve for curve in history if max(len(curve.values), curve.passed) >= rung]
         count = max(int(len(there) / self.eta), least)
-        ranked = sorted(there, key=lambda curve: _rank(curve, rung))
-        return dict.fromkeys(curve.number for curve in ranked[:count])
+        ranked = sorted(_rank(curve, rung) for curve in there)
+        return dict.fromkeys(number for _, _, number in ranked[:count])
 
 
 @dataclass(frozen=True)

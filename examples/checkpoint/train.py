@@ -66,9 +66,11 @@ def main() -> None:
                 "attempt": run.attempt,
             }
             # Log first: an epoch that is logged and not saved is trained again, and its point replaced.
-            run.log(values, step=state["epoch"], commit=True)
-            state["epoch"] += 1
-            save(file, state)
+            try:
+                run.log(values, step=state["epoch"], commit=True)
+            finally:  # log() keeps what it is given, and may then end the trial
+                state["epoch"] += 1
+                save(file, state)
 
 
 if __name__ == "__main__":

@@ -232,7 +232,8 @@ def test_a_stopping_rule(fake: Connection, opened: Open) -> None:
         trial.run.log({"other": 1})
     trial.tell(1.0)
     assert endings(fake) == [(1, "stopped", "")]
-    assert decoded(fake, "s-1")["loss"] == [(0, 3.0), (1, 1.0)]
+    logged = decoded(fake, "s-1")
+    assert (logged["loss"], logged["other"]) == ([(0, 3.0), (2, 1.0)], [(1, 1)])
 
 
 def test_a_cancelled_sweep(fake: Connection, opened: Open) -> None:

@@ -53,6 +53,16 @@ def test_check_shows_what_a_file_amounts_to(besom: Besom, file: Path) -> None:
     assert err.startswith("besom: sweep.yaml:14:1: job: 'x' is ignored")
 
 
+def test_check_tells_the_aims_of_several_metrics(besom: Besom, file: Path) -> None:
+    """Each metric with its threshold and target, and which of them a rule judges by."""
+    metrics = "[{name: acc, goal: maximize, threshold: 0.5}, {name: size, target: 9}]"
+    rule = "{type: median, metric: acc}"
+    file.write_text(f"{{method: random, metrics: {metrics}, parameters: {{x: {{value: 1}}}}, early_terminate: {rule}}}")
+    out = besom("check", "sweep.yaml").out
+    assert "maximize acc (threshold 0.5), minimize size (target 9)\n" in out
+    assert "median, judged by acc at every value\n" in out
+
+
 def test_check_tells_whether_a_rule_promotes(besom: Besom, file: Path) -> None:
     """Of asha it tells the rungs, and that stopped trials may go on, unless they may not."""
     for promote, told in (("true", ", stopped ones are promoted"), ("false", "")):

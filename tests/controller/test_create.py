@@ -20,7 +20,7 @@ from besom.controller import create
 from besom.controller.create import create_sweep, sweep
 from besom.controller.sweep_config import parse
 from besom.errors import ConfigError
-from besom.messages import SweepSpec
+from besom.messages import Judged, SweepSpec
 from besom.settings import read_settings
 
 CONFIG: dict[str, Any] = {"method": "random", "parameters": {"lr": {"min": 0.1, "max": 1.0}}}
@@ -78,11 +78,13 @@ def test_what_agents_and_readers_need_is_in_the_spec(fake: Connection) -> None:
     written = CONFIG | {
         "name": "first", "metric": {"name": "acc", "goal": "maximize"}, "program": "train.py",
         "command": ["${interpreter}", "${program}", "${args_json}"],
+        "early_terminate": {"type": "hyperband", "max_iter": 27, "s": 2},
     }  # fmt: skip
     spec = _spec(fake, sweep(written))
     assert spec.metric is not None
     assert (spec.name, spec.metric.name, spec.metric.goal) == ("first", "acc", "maximize")
     assert (spec.program, spec.command) == ("train.py", ("${interpreter}", "${program}", "${args_json}"))
+    assert spec.judged == Judged(metric="acc", rungs=(3, 9))
     assert 0 <= spec.config["seed"] < 2**31
     assert spec.config["seed"] == _spec(fake, spec.id).config["seed"]
     assert _spec(fake, sweep(written | {"seed": 5})).config["seed"] == 5

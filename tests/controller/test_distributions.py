@@ -81,6 +81,7 @@ LISTED: list[tuple[dict[str, Any], type, dict[Any, float]]] = [
         str,
         {"a": 0.5, "c": 0.5},
     ),
+    ({"values": ["a", "b", "a"], "probabilities": [0.1, 0.2, 0.7]}, str, {"a": 0.8, "b": 0.2}),
     (named("q_uniform", min=0, max=8, q=2), int, rounding(stats.uniform(0, 8), 2, 0, 8)),
     (named("q_uniform", min=0, max=4), float, rounding(stats.uniform(0, 4), 1, 0, 4)),
     (named("q_uniform", min=0.0, max=0.7, q=0.1), float, rounding(stats.uniform(0, 0.7), 0.1, 0, 0.7)),

@@ -69,11 +69,14 @@ def test_unknown_sweep_has_no_answer() -> None:
     assert kept.answer(news(None, 6, 8)) is None
 
 
-def test_strategies_kept_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more sweeps than are kept, the one that was asked least recently goes."""
-    monkeypatch.setattr(keeper, "_MOST", 2)
+def test_kept_strategies_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With too many results in all, the strategy that was asked least recently goes; the one just asked stays."""
+    monkeypatch.setattr(keeper, "_MOST", 8)
     kept = Keeper()
     for sweep in ("a", "b", "a", "c"):
-        kept.answer(news(COURSE, 0, 2, sweep=sweep))
-    answers = {sweep: kept.answer(news(None, 2, 3, sweep=sweep)) for sweep in ("a", "c", "b")}
+        kept.answer(news(COURSE, 0, 3, sweep=sweep))
+    answers = {sweep: kept.answer(news(None, 3, 4, sweep=sweep)) for sweep in ("a", "c", "b")}
     assert {sweep for sweep, points in answers.items() if points is not None} == {"a", "c"}
+    kept.answer(news(COURSE, 0, 12, sweep="large"))
+    assert kept.answer(news(None, 12, 12, sweep="large")) is not None
+    assert kept.answer(news(None, 4, 5, sweep="c")) is None

@@ -307,6 +307,10 @@ FORMS: list[tuple[dict[str, Any], strategies.Domain]] = [
         {"values": [1, "x", None, True, [2], {"k": 1}, 1]},
         strategies.Categorical((1, "x", None, True, [2], {"k": 1}, 1)),
     ),
+    (
+        {"values": [1, 2, 3], "probabilities": [0.333333, 0.333333, 0.333333]},
+        strategies.Categorical((1, 2, 3), (0.333333, 0.333333, 0.333333)),
+    ),
     ({"min": 1, "max": 3}, strategies.IntUniform(1, 3)),
     ({"min": 1, "max": 3.0}, strategies.Uniform(1.0, 3.0)),
     ({"min": 0.5, "max": 3}, strategies.Uniform(0.5, 3.0)),

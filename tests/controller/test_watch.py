@@ -66,6 +66,16 @@ def test_a_stopped_trial_keeps_what_it_was_worth(world: World) -> None:
     assert (row["state"], row["value"]) == ("stopped", 5.0)
 
 
+def test_what_is_recorded_is_judged(world: World) -> None:
+    """Whoever hears that its batch is recorded hears of the rule's verdict on it as well."""
+    controller, sweep = world.controller(), world.sweep("random", early_terminate={**HYPERBAND, "eta": 3})
+    claims = begun(world, controller, sweep, 2)
+    log_all(world, claims, [[1, 1], [2, 2]])
+    controller.step(block_ms=0)
+    answers = [controller.journal.wanted(claim, claim.run_id, f"w-{claim.token}") for claim in claims]
+    assert answers == [("", 2), ("stop", 2)]
+
+
 def test_a_rule_goes_on_after_a_restart(world: World) -> None:
     """Another controller reads the curves that it needs from the store, those of ended trials too."""
     first, sweep = world.controller(), world.sweep("random", early_terminate=HYPERBAND)

@@ -144,13 +144,14 @@ WRONG = [
     (config(X, constraints="x < 1"), "constraints", "'x < 1'", "a list of conditions"),
     (limited("x + a"), "constraints[0]", "gives", "write a comparison"),
     (limited("x < 'one'"), "constraints[0]", "cannot be computed", "compare numbers with numbers"),
-    (limited("x > 2"), "constraints", "none of 20000 points drawn", "'x > 2' holds for none"),
+    (limited("x > 2"), "constraints", "none of those drawn, 20000 combinations of x,", "'x > 2' holds for none"),
     (limited("x > 0.6", "x < 0.4"), "constraints", "they do not hold together", "loosen them"),
+    (limited("a > 2"), "constraints", "none of all, 2 combinations of a,", "'a > 2' never holds"),
     (
         config({"a": X["a"]}, method="grid", constraints=["a > 2"]),
         "constraints",
-        "none of the space's 2 points",
-        "'a > 2' holds for none",
+        "none of all, 2 combinations of a, satisfies",
+        "'a > 2' never holds",
     ),
     (started(3), "points[0]", "3", "a list of params to try first"),
     (started({"lrr": 1}), "points[0].lrr", "'lrr'", "write lr"),
@@ -231,6 +232,22 @@ def test_a_program_may_come_later() -> None:
     (warning,) = parse(config(command=command)).warnings
     assert warning.startswith("command[0]: '${program}' needs a program")
     assert parse(config(command=command, program="train.py")).warnings == ()
+
+
+def test_rare_combinations_are_found() -> None:
+    """Of a small part of the space that alone is constrained, every combination is looked at, however rare it is."""
+    rare = {"a": {"min": 1, "max": 20_000}, **{f"x{i}": {"min": 0.0, "max": 1.0} for i in range(9)}}
+    (warning,) = parse(config(rare, constraints=["a == 20_000"])).warnings
+    assert "1 of 20000 combinations satisfy them" in warning
+
+
+def test_a_given_value_has_its_parameters_type() -> None:
+    """2.0 for a whole number is 2, whole numbers of a range are floats, and so it is with what a condition names."""
+    some = {"n": {"min": 1, "max": 10**6}, "x": {"min": 0, "max": 2.5}, "deep": {"value": "d", "when": {"n": [5.0]}}}
+    sweep = parse(config(some, points=[{"n": 2.0, "x": 1}, {"deep": "d"}]))
+    first, second = (complete(point, sweep, sweep.space(), "0") for point in sweep.points)
+    assert repr(first) == "{'n': 2, 'x': 1.0}"
+    assert repr(second["n"]) == "5"
 
 
 @pytest.mark.parametrize("constraints", [[], ["opt == 'sgd' or lr < 0.02"]])

@@ -19,15 +19,17 @@ RUNGS = (1, 2)
 
 
 def wait_for_verdict(run: besom.Run, rung: int) -> None:
-    """Until the store says whether the trial may go on, and until it has heard of it if it may not."""
+    """Until the store says whether the trial may go on, and until it has heard of it if it may not: then it ends."""
     assert run.trial is not None
     pause, sweep, number = threading.Event(), run.trial.spec.id, run.trial.claim.number
     api = besom.Api()
     try:
         while True:
             row = api.sweep(sweep).trials()[number - 1]
-            if row["passed"] >= rung or (row["halted"] >= rung and run.should_stop()):
+            if row["passed"] >= rung:
                 return
+            if row["halted"] >= rung and run.should_stop():
+                raise besom.TrialStopped
             pause.wait(0.02)
     finally:
         api.close()
@@ -38,8 +40,10 @@ def train() -> None:
         file = Path(run.dir) / "epoch"
         first = int(file.read_text()) if "EPOCHS_KEEP" in os.environ and file.exists() else 0
         for epoch in range(first, EPOCHS):
-            run.log({"loss": run.config["x"] + 1 / (1 + epoch), "attempt": run.attempt}, step=epoch, commit=True)
-            file.write_text(str(epoch + 1))
+            try:
+                run.log({"loss": run.config["x"] + 1 / (1 + epoch), "attempt": run.attempt}, step=epoch, commit=True)
+            finally:
+                file.write_text(str(epoch + 1))
             if epoch + 1 in RUNGS:
                 wait_for_verdict(run, epoch + 1)
 

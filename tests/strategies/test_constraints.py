@@ -99,6 +99,17 @@ def test_probe_counts() -> None:
     assert not found.whole
 
 
+def test_probe_looks_at_what_is_named() -> None:
+    """Parameters that no rule names, nor a condition of one that is named, do not make a space larger."""
+    under = Dimension(("b",), IntUniform(1, 6), (Condition(("opt",), ("sgd",)),))
+    opt, others = (
+        Dimension(("opt",), Categorical(("adam", "sgd"))),
+        [Dimension((f"x{i}",), Uniform(0, 1)) for i in "ab"],
+    )
+    found = probe(Space((A, opt, under, *others), rules("b > 6")))
+    assert (found.names, found.tried, found.allowed, found.whole) == (("opt", "b"), 7, 1, True)
+
+
 def test_a_space_with_nothing_allowed_ends_the_search() -> None:
     """Drawing gives up with an error instead of going on for ever."""
     with pytest.raises(ConfigError, match="none of 200000 points drawn for trial 1"):

@@ -21,6 +21,7 @@ VALUES: dict[str, Any] = {"a": 3, "b": 0.5, "name": "adam", "flag": True, "sizes
         ("a * 2 + 1 <= 7", True),
         ("a - b > 2.5", False),
         ("0 < b < 1 < a", True),
+        ("0 < a < 1", False),
         ("a // 2 == 1 and a % 2 == 1", True),
         ("a ** 2 / 2", 4.5),
         ("-a < +b", True),

@@ -66,3 +66,12 @@ def test_without_repeats_nothing_is_known() -> None:
     """No point that was tried twice: no noise is known."""
     repeats = Repeats(np.full(3, math.nan), np.ones(3, dtype=int))
     assert repeats.noise(np.arange(3.0), np.arange(3.0)).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_noisy_value_is_trusted_less() -> None:
+    """Of two good means the exact one is surely good; where all are as exact, the order is that of the means."""
+    values = np.array([1.0, 1.1, 5.0, 6.0, 7.0, 8.0])
+    uneven = Repeats(np.array([3.0, 0.01, 0.01, 3.0, 0.01, 3.0]), np.full(6, 3))
+    assert int(uneven.cautious(values).argmin()) == 1
+    even = Repeats(np.array([0.1, 0.12, 0.09, 0.1, 0.11, 0.1]), np.full(6, 3))
+    assert np.argsort(even.cautious(values)).tolist() == [0, 1, 2, 3, 4, 5]

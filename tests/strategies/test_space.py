@@ -15,7 +15,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from besom.errors import ConfigError
-from besom.strategies import Categorical, Constant, Dimension, Domain, IntUniform, LogUniform, QUniform, Space, Uniform
+from besom.strategies import (
+    Categorical,
+    Constant,
+    Dimension,
+    Domain,
+    IntUniform,
+    LogUniform,
+    Normal,
+    QUniform,
+    Rounded,
+    Space,
+    Uniform,
+)
 
 from .spaces import FINITE, MIXED
 
@@ -162,13 +174,33 @@ def test_equal_categories_collapse() -> None:
         (QUniform(0, 1, 0.25), 0.3),
         (QUniform(0, 1, 0.25), None),
         (Categorical((1, 2)), True),
+        (Categorical(("a", "b"), (1.0, 0.0)), "b"),
         (Constant(1), 2),
     ],
 )
 def test_foreign_value_is_refused(domain: Domain, value: object) -> None:
     """A value that the domain does not have has no coordinate."""
-    with pytest.raises(ValueError, match="has no value"):
-        domain.to_unit(value)
+    for ask in (domain.to_unit, domain.own):
+        with pytest.raises(ValueError, match="has no value"):
+            ask(value)
+
+
+@pytest.mark.parametrize(
+    ("domain", "value", "own"),
+    [
+        (Uniform(0, 2), 1, "1.0"),
+        (IntUniform(0, 9), 2.0, "2"),
+        (QUniform(0, 8, 2), 4.0, "4"),
+        (QUniform(0, 1, 0.25), 1, "1.0"),
+        (Categorical((1, 2.0)), 2, "2.0"),
+        (Constant([1]), [1.0], "[1]"),
+        (Rounded(Normal(0, 1), 2), 4.0, "4"),
+        (Rounded(Normal(0, 1), 0.5), 1, "1.0"),
+    ],
+)
+def test_an_equal_value_becomes_the_domains_own(domain: Domain, value: object, own: str) -> None:
+    """It is taken for the value that the domain has, and comes out with that one's type."""
+    assert repr(domain.own(value)) == own
 
 
 def test_params_are_nested_by_path() -> None:

@@ -60,6 +60,9 @@ def test_hyperband_strict_and_not() -> None:
     history = curves(([5, 9], True), ([6, 6], False), ([7, 6.5], False), ([8, 7], False))
     assert stopped(Hyperband((2,), 4), history) == (1,)
     assert stopped(Hyperband((2,), 4, strict=False), history) == ()
+    later = curves(([9, 9, 1], True), ([6, 6], False), ([7, 6.5], False), ([8, 7], False))
+    assert stopped(Hyperband((2,), 4), later) == (1,)
+    assert stopped(Hyperband((2,), 4, strict=False), later) == ()
 
 
 def test_hyperband_ties_and_lone_trials_survive() -> None:
@@ -187,8 +190,8 @@ class Sequential:
 
 
 def curve_of(level: float, length: int) -> tuple[float, ...]:
-    """A curve that falls to its level; they cross."""
-    return tuple(level + (1.3 - level) / (1 + step) for step in range(length))
+    """A curve that falls to its level; such curves cross."""
+    return tuple(level + (level * 7919 % 1) / (1 + step) for step in range(length))
 
 
 def play(levels: Sequence[float], rule: Asha, *, restart: bool) -> list[tuple[int, int]]:

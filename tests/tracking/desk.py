@@ -66,11 +66,11 @@ class FlakyJournal(Journal):
             raise Unreachable("Redis at redis://fake does not answer: switched off")
         return super().append_batch(*arguments, **named)
 
-    def wanted(self, claim: Claim) -> str:
+    def wanted(self, claim: Claim, run: str, writer: str) -> tuple[str, int]:
         """As ever, while Redis is there."""
         if self.failures > 0:
             raise Unreachable("Redis at redis://fake does not answer: switched off")
-        return super().wanted(claim)
+        return super().wanted(claim, run, writer)
 
 
 class Desk:

@@ -156,7 +156,7 @@ class ApiSweep:
         return rows
 
     def best_points(self, count: int = 5) -> list[dict[str, Any]]:
-        """The best points, by the mean of their trials, which is what the search goes by; of equals the earlier.
+        """The best points, by the mean of their trials and how exact that is: two standard errors to the worse side.
 
         Each is the row of its best trial, with the mean as `value`, its standard error as `spread` (None where one
         trial alone has a value), and the numbers of its `trials`. Without `repeats` a point is a trial.
@@ -186,7 +186,7 @@ class ApiSweep:
     def best_run(self, order: str | None = None) -> ApiRun | None:
         """The run with the best value of the sweep's metric, the same value that the search uses.
 
-        With `repeats` it is the best run of the point with the best mean, not the luckiest of all.
+        With `repeats` it is the best run of the best point (`best_points`), not the luckiest of all.
 
         Args:
             order: The first run by this instead, such as `-summary_metrics.acc`; `sweep.order` is W&B's choice.

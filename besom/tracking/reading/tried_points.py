@@ -5,10 +5,12 @@ Reads: the store.  Gives: plain dicts.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
 from sqlalchemy import Connection, select
 
 from besom.tracking.store import reader, schema
@@ -21,7 +23,10 @@ _OPEN: Final = ("queued", "running")
 
 
 def best_points(conn: Connection, sweep_id: str, count: int = 1) -> list[dict[str, Any]]:
-    """The best points, by the mean of their trials, best first; of equals the earlier.
+    """The best points, by the mean of their trials and how exact that is, best first; of equals the earlier.
+
+    What counts is what a point almost surely reaches: its mean, worse by two standard errors as all points together
+    tell them. By the mean alone the noisiest point would lead, as soon as it is lucky.
 
     Each as the row of its best trial, with the mean as `value`, its standard error as `spread` (None of a single
     trial), and the numbers of the `trials` it is the mean of. Without `repeats` a point is a trial.
@@ -36,7 +41,18 @@ def best_points(conn: Connection, sweep_id: str, count: int = 1) -> list[dict[st
         return [{**row, "spread": None, "trials": [row["number"]]} for row in rows]
     rows = [row for row in reader.trials(conn, sweep_id, state=("finished", "stopped")) if row["value"] is not None]
     points = [_point(group, sign) for group in counted_by_point(conn, sweep_id, rows, repeats)]
-    return sorted(points, key=lambda row: (sign * row["value"], row["trials"]))[:count]
+    bounds = _surely_reached(points, sign)
+    return [points[index] for index in sorted(range(len(points)), key=lambda index: (bounds[index], index))[:count]]
+
+
+def _surely_reached(points: Sequence[dict[str, Any]], sign: float) -> list[float]:
+    """Lower is better."""
+    from besom.strategies.repeats import Repeats  # scipy, which sweeps without repeats need not wait for
+
+    spreads = np.array([math.nan if point["spread"] is None else point["spread"] for point in points])
+    repeats = Repeats(spreads, np.array([len(point["trials"]) for point in points]))
+    found: list[float] = repeats.cautious(np.array([sign * point["value"] for point in points])).tolist()
+    return found
 
 
 def repeats_of(spec: dict[str, Any]) -> int:

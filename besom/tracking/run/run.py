@@ -33,6 +33,7 @@ from besom.tracking.run.files import WithFiles
 from besom.tracking.run.identity import Mode, RunIdentity
 from besom.tracking.run.resuming import Earlier
 from besom.tracking.run.row import Names, join
+from besom.tracking.run.rungs import Rungs
 from besom.tracking.run.settings import RunSettings
 from besom.tracking.run.summary import Summary
 from besom.tracking.run.tracebacks import traceback_of
@@ -70,7 +71,7 @@ class Run(WithFiles):
 
     # With slots an attribute that there is not is an error when it is set (`run.nmae = ...`), and a log is no slower.
     __slots__ = (
-        "__weakref__", "_alerts", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_watch",
+        "__weakref__", "_alerts", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_rungs", "_watch",
         "_writer", "config", "observers", "settings", "start_time", "starting_step", "step", "summary",
     )  # fmt: skip
 
@@ -101,6 +102,7 @@ class Run(WithFiles):
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
         self._names = Names(identity.id)
+        self._rungs = Rungs(trial.spec.judged) if trial and trial.spec.judged else None
         self._alerts = Alerts(identity.id)
         self._blobs = self._saver = None
         self._watch: Watch | None = None
@@ -130,10 +132,8 @@ class Run(WithFiles):
         Raises:
             TypeError: `data` is no mapping, a key no string, or a value cannot be kept.
             FinishedRun: after `finish()`.
-            TrialInterrupted: the trial was stopped, cancelled or handed back (a BaseException).
+            TrialInterrupted: the trial was stopped, cancelled or handed back (a BaseException); what was given is kept.
         """
-        if self.trial is not None:
-            self._raise_if_interrupted()
         if self.state != "running":
             raise FinishedRun(self.id, "log()")
         row, media = self._names.checked(data)
@@ -141,22 +141,9 @@ class Run(WithFiles):
             step = _whole(step)
         if media and (step is None or step >= self.step):
             row.update(self._names.kept(media, self, self.step if step is None else step))
-        with self._lock:
-            if self.state != "running":  # ended by another thread
-                raise FinishedRun(self.id, "log()")
-            if step is not None:
-                if step < self.step:
-                    log.warning("log(step=%d) comes after step %d; steps only grow, so it is ignored", step, self.step)
-                    return
-                if step > self.step:
-                    self._close_row(force=False)
-                    self.step = step
-            if self._row:
-                join(self._row, row)
-            else:
-                self._row = row
-            if commit if commit is not None else step is None:
-                self._close_row(force=True)
+        self._put(row, step, commit)
+        if self.trial is not None:
+            self._meet_interrupts()
 
     def close_row(self) -> None:
         """Close the row that is open, if it holds anything: the next `log` opens a new step."""
@@ -390,12 +377,40 @@ class Run(WithFiles):
         defined = self._metrics.take(row) if self._metrics else None
         self.summary.logged(row)
         row["_timestamp"] = time.time()
+        if self._rungs is not None:
+            self._rungs.count(row)
         if self._writer.add(self.step, row):
             flusher().wake()
         if defined:
             self.summary.defined(defined)
             self._writer.set_summary(defined)
         self.step += 1
+
+    def _put(self, row: dict[str, Any], step: int | None, commit: bool | None) -> None:
+        """Into the open row, or one that it opens."""
+        with self._lock:
+            if self.state != "running":  # ended by another thread
+                raise FinishedRun(self.id, "log()")
+            if step is not None:
+                if step < self.step:
+                    log.warning("log(step=%d) comes after step %d; steps only grow, so it is ignored", step, self.step)
+                    return
+                if step > self.step:
+                    self._close_row(force=False)
+                    self.step = step
+            if self._row:
+                join(self._row, row)
+            else:
+                self._row = row
+            if commit if commit is not None else step is None:
+                self._close_row(force=True)
+
+    def _meet_interrupts(self) -> None:
+        """After a row is kept, so that whoever is told to end has lost nothing."""
+        if self._rungs is not None and self._rungs.reached:
+            self._rungs.reached = False
+            self._writer.await_verdict()
+        self._raise_if_interrupted()
 
     def _summary_set(self, values: dict[str, Any]) -> None:
         if self.state != "running":

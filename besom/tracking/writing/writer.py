@@ -36,6 +36,10 @@ _PROMPT_SECONDS: Final = 0.1
 _ASK_SECONDS: Final = (0.05, 0.15, 0.4)
 """After a prompt writer's batch: when to ask what came of it, unless another batch brings the answer. What others log
 later may stop a trial too; that its agent's beat tells."""
+_VERDICT_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.01
+_LOOK_SECONDS: Final = 0.05
+"""What is recorded is looked at by then, if it was not at once."""
 MEMORY_BYTES: Final = 64_000_000
 """Memory of one writer, by default."""
 _ROWS, _BATCHES, _LATE = 1 / 32, 1 / 4, 1 / 2
@@ -182,6 +186,17 @@ class Writer:
             self._untold.append(event)
             self._tell_rest(0.0)
 
+    def await_verdict(self) -> None:
+        """Send what waits, and stay a second at most until a stopping rule has looked at it; see `control` then."""
+        if not self.flush():
+            return
+        logged, is_recorded = self._backlog.count, False
+        until = self._clock() + _VERDICT_SECONDS
+        while self.control in ("", "pause") and (left := until - self._clock()) > 0:
+            threading.Event().wait(min(left, _POLL_SECONDS))
+            if self._ask() >= logged and not is_recorded:
+                is_recorded, until = True, min(until, self._clock() + _LOOK_SECONDS)
+
     # ---- what the flusher calls
 
     def due(self) -> float | None:
@@ -319,14 +334,17 @@ class Writer:
         self._backlog.settle(seq if answer.status == "ok" else 0, answer.recorded)
         return answer.status
 
-    def _ask(self) -> None:
+    def _ask(self) -> int:
+        """Hear what is wanted of the trial, and how many batches are recorded."""
         assert self._journal is not None
         assert self.name.claim is not None
         self._questions = self._questions[1:]
         try:
-            self.control = self._journal.wanted(self.name.claim)
+            self.control, recorded = self._journal.wanted(self.name.claim, self.name.run, self.name.writer)
         except Unreachable as error:
             log.debug("run %s: %s", self.name.run, error)
+            return 0
+        return recorded
 
     def _leave_behind(self) -> None:
         waiting, lost = self._backlog.leave()

@@ -22,7 +22,7 @@ from besom.errors import (
     TrialStopped,
     UsageError,
 )
-from besom.messages import Claim, RunEdited
+from besom.messages import Claim, Judged, RunEdited
 from besom.tracking.media.video import Video
 from besom.tracking.run import row as row_module
 from besom.tracking.run.config import RunConfig
@@ -341,6 +341,18 @@ def test_a_finished_block_stays_finished(run: Run) -> None:
     assert run.state == "failed"
 
 
+def test_at_a_rung_log_waits_for_the_verdict(make: Make, trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The value that brings the trial to a rung is kept, and the same call raises when the rule stops the trial."""
+    trial.spec = trial.spec.model_copy(update={"judged": Judged(metric="loss", rungs=(2,))})
+    run = make(trial)
+    monkeypatch.setattr(run._writer, "await_verdict", lambda: setattr(run._writer, "control", "stop"))
+    run.log({"loss": 1.0})
+    assert not run.should_stop()
+    with pytest.raises(TrialStopped):
+        run.log({"loss": 0.5})
+    assert run.summary["loss"] == 0.5
+
+
 @pytest.mark.parametrize(
     ("control", "interrupt"), [("stop", TrialStopped), ("cancel", TrialCancelled), ("stale", TrialPreempted)]
 )
@@ -356,13 +368,13 @@ def test_what_redis_asks_for(control: str, interrupt: type[TrialInterrupted], ma
 
 
 def test_what_the_agent_asks_for(make: Make, trial: Trial, ends: list[tuple[int, str, int]]) -> None:
-    """An interrupt set from outside goes first, and a block that it ends has no error text."""
+    """An interrupt set from outside goes first, a block that it ends has no error text, and what was given is kept."""
     run = make(trial)
     run._writer.control = "stop"
     trial.interrupt = TrialPreempted
     with pytest.raises(TrialPreempted), run:
         run.log({"a": 1})
-    assert ends == [(1, "", 0)]
+    assert (ends, run.summary["a"]) == ([(1, "", 1)], 1)
 
 
 def test_pause_interrupts_nothing(make: Make, trial: Trial) -> None:

@@ -157,6 +157,57 @@ def test_asking_waits_for_nobody(prompt: Writer, clock: Clock, journal: FlakyJou
     assert prompt.due() == clock.now + 1.0
 
 
+class Answers:
+    """What is told to the next questions, the last of it for good; each takes a while."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.seconds = clock, 0.0125
+        self.told: list[tuple[str, int]] = [("", 0)]
+
+    def __call__(self, *_: object) -> tuple[str, int]:
+        self.clock.now += self.seconds
+        return self.told.pop(0) if len(self.told) > 1 else self.told[0]
+
+
+@pytest.fixture
+def answers(journal: FlakyJournal, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Answers:
+    answers = Answers(clock)
+    monkeypatch.setattr(journal, "wanted", answers)
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ([("", 0), ("stop", 0)], 0.025),
+        ([("", 0), ("", 1), ("stop", 1)], 0.0375),
+        ([("", 0), ("", 1)], 0.025 + 0.05),
+        ([("pause", 1)], 0.0125 + 0.05),
+    ],
+)
+def test_a_verdict_is_waited_for(
+    prompt: Writer, clock: Clock, answers: Answers, told: list[tuple[str, int]], seconds: float
+) -> None:
+    """Until the trial is to stop, or until 0.05 s after its row was recorded."""
+    answers.told = list(told)
+    prompt.add(0, {"a": 1.0})
+    prompt.await_verdict()
+    assert clock.now - 100.0 == pytest.approx(seconds)
+    assert prompt.control == told[-1][0]
+
+
+def test_nobody_waits_long_for_a_verdict(prompt: Writer, clock: Clock, answers: Answers, journal: FlakyJournal) -> None:
+    """With no controller there it is a second, and with Redis away no time."""
+    answers.seconds = 0.25
+    prompt.add(0, {"a": 1.0})
+    prompt.await_verdict()
+    assert clock.now == 101.0
+    journal.failures = math.inf
+    prompt.add(1, {"a": 1.0})
+    prompt.await_verdict()
+    assert clock.now == 101.0
+
+
 # ---- what
 
 
