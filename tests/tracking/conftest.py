@@ -14,7 +14,15 @@ from besom.tracking.writing import connections
 
 from .desk import Desk
 
-ON_EVERY_STORE = ("test_store", "test_recorder", "test_reader", "test_history", "test_overviews", "test_rows")
+ON_EVERY_STORE = (
+    "test_store",
+    "test_recorder",
+    "test_reopening",
+    "test_reader",
+    "test_history",
+    "test_overviews",
+    "test_rows",
+)
 """Modules whose tests with a `store` are the contract that SQLite and PostgreSQL both keep."""
 
 
