@@ -39,7 +39,7 @@ def edit(sweep: str, assignments: tuple[str, ...], file: str | None) -> None:
 @click.argument("sweep")
 @click.argument("params", nargs=-1, required=True, metavar="PARAM=VALUE...")
 def enqueue(sweep: str, params: tuple[str, ...]) -> None:
-    """Add a point to SWEEP, to be tried next; what it leaves open is drawn.
+    """Add a point to SWEEP, the next to be issued after those that wait; what it leaves open is drawn.
 
     A parameter inside another is written with a dot: optimizer.lr=0.1.
     """
@@ -48,4 +48,4 @@ def enqueue(sweep: str, params: tuple[str, ...]) -> None:
     from besom.controller.editing import enqueued
 
     change(settings_with(), sweep, lambda config, done: enqueued(config, params, done))
-    click.echo(f"added to {sweep}, to be tried next: {' '.join(params)}")
+    click.echo(f"added to {sweep}, next to be issued: {' '.join(params)}")

@@ -95,9 +95,17 @@ def _read_assignment(assignment: str) -> tuple[str, Any]:
 
 def _assign(config: dict[str, Any], name: str, value: Any) -> None:
     inner, rest = config, name
-    while (key := _longest(inner, rest)) is not None and rest != key and isinstance(inner[key], dict):
-        inner, rest = inner[key], rest[len(key) + 1 :]
+    while (key := _longest(inner, rest)) != rest:
+        group = inner.get("parameters") if inner is not config else None
+        if key is not None and isinstance(inner[key], dict):
+            inner, rest = inner[key], rest[len(key) + 1 :]
+        elif key is None and isinstance(group, dict) and _longest(group, rest):
+            inner = group  # opt.lr of a point is opt.parameters.lr in the config
+        else:
+            break
     if value is None:
+        if rest not in inner and inner is not config:
+            raise ConfigError(f"{name}: is not there to be taken away; write one of {', '.join(inner)}")
         inner.pop(rest, None)
     else:
         inner[rest] = value

@@ -265,7 +265,7 @@ def test_edit_and_enqueue(besom: Besom, controller: Connection, tmp_path: Path) 
     code, out, _ = besom("edit", "s3", "--set", "run_cap=9", "--set", "parameters.x.max=0.5")
     assert (code, out) == (0, "run_cap: 6 -> 9\nparameters.x.max: 1.0 -> 0.5\n")
     code, out, _ = besom("enqueue", "me/p/s3", "x=0.25")
-    assert (code, out) == (0, "added to me/p/s3, to be tried next: x=0.25\n")
+    assert (code, out) == (0, "added to me/p/s3, next to be issued: x=0.25\n")
     assert besom("edit", "s3", "--set", "run_cap=9").out == "nothing changed\n"
     with closing(Api()) as api:
         sweep = api.sweep("s3")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from besom.controller import load
+from besom.controller import load, read_sweep_file
 from besom.controller.overview import look_over
+from besom.controller.schema import json_schema
 from besom.errors import ConfigError
 
 HYPERBAND_GRID = """
@@ -148,6 +150,7 @@ controller: {type: cloud}
 scheduler: {engine: wandb}
 parameters: {a: {min: 0, max: 9}}
 """
+SCHEMA = jsonschema.Draft202012Validator(json_schema())
 CORPUS = {
     "hyperband over a grid": (HYPERBAND_GRID, 0), "exponents as bounds": (DEPRECATED_LOG, 1), "hydra": (HYDRA, 0),
     "a job and a scheduler": (QUICKSTART, 2), "slashes in the metric": (SLASHES, 0), "long texts": (LONG_TEXTS, 0),
@@ -158,13 +161,14 @@ CORPUS = {
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_file_runs_unchanged(name: str, tmp_path: Path) -> None:
-    """It is accepted, with a warning for each key that does nothing, and trials are suggested."""
+    """It is accepted, by the schema too, with a warning for each key that does nothing, and trials are suggested."""
     text, warnings = CORPUS[name]
     path = tmp_path / "sweep.yaml"
     path.write_text(text)
     sweep = load(path)
     assert len(sweep.warnings) == warnings, sweep.warnings
     assert len(look_over(sweep).first) == min(3, look_over(sweep).points or 3)
+    assert [fault.message for fault in SCHEMA.iter_errors(read_sweep_file(path))] == []
 
 
 def test_yes_is_a_text(tmp_path: Path) -> None:
