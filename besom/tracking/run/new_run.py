@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -36,6 +37,7 @@ from besom.tracking.run.trial import Trial
 from besom.tracking.values import packable
 from besom.tracking.writing.connections import shared_connection
 from besom.tracking.writing.flusher import RUN_BEAT_MS, flusher
+from besom.tracking.writing.judged_writer import JudgedWriter
 from besom.tracking.writing.offline import BLOBS, OfflineRecord, OfflineWriter
 from besom.tracking.writing.spool import WriterName, send_leftovers
 from besom.tracking.writing.writer import Writer
@@ -169,13 +171,15 @@ class _Config(NamedTuple):
 
 
 def _online_writer(name: WriterName, settings: Settings, connection: Connection, trial: Trial | None = None) -> Writer:
-    return Writer(
+    make: Callable[..., Writer] = Writer
+    if trial is not None and trial.spec.may_stop_early:
+        make = partial(JudgedWriter, judged=trial.spec.judged)
+    return make(
         Journal(connection),
         name,
         trial.directory if trial else _spools(settings),
         settings.journal_limit_mb * 1_000_000,
         memory=settings.memory_mb * 1_000_000,
-        prompt=trial is not None and trial.spec.may_stop_early,
     )
 
 

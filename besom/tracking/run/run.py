@@ -33,7 +33,6 @@ from besom.tracking.run.files import WithFiles
 from besom.tracking.run.identity import Mode, RunIdentity
 from besom.tracking.run.resuming import Earlier
 from besom.tracking.run.row import Names, join
-from besom.tracking.run.rungs import Rungs
 from besom.tracking.run.settings import RunSettings
 from besom.tracking.run.summary import Summary
 from besom.tracking.run.tracebacks import traceback_of
@@ -71,7 +70,7 @@ class Run(WithFiles):
 
     # With slots an attribute that there is not is an error when it is set (`run.nmae = ...`), and a log is no slower.
     __slots__ = (
-        "__weakref__", "_alerts", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_rungs", "_watch",
+        "__weakref__", "_alerts", "_lock", "_metrics", "_names", "_on_finish", "_patience", "_row", "_watch",
         "_writer", "config", "observers", "settings", "start_time", "starting_step", "step", "summary",
     )  # fmt: skip
 
@@ -102,7 +101,6 @@ class Run(WithFiles):
         self._lock = threading.RLock()
         self._row: dict[str, Any] = {}
         self._names = Names(identity.id)
-        self._rungs = Rungs(trial.spec.judged) if trial and trial.spec.judged else None
         self._alerts = Alerts(identity.id)
         self._blobs = self._saver = None
         self._watch: Watch | None = None
@@ -377,8 +375,6 @@ class Run(WithFiles):
         defined = self._metrics.take(row) if self._metrics else None
         self.summary.logged(row)
         row["_timestamp"] = time.time()
-        if self._rungs is not None:
-            self._rungs.count(row)
         if self._writer.add(self.step, row):
             flusher().wake()
         if defined:
@@ -407,9 +403,7 @@ class Run(WithFiles):
 
     def _meet_interrupts(self) -> None:
         """After a row is kept, so that whoever is told to end has lost nothing."""
-        if self._rungs is not None and self._rungs.reached:
-            self._rungs.reached = False
-            self._writer.await_verdict()
+        self._writer.await_verdict()
         self._raise_if_interrupted()
 
     def _summary_set(self, values: dict[str, Any]) -> None:

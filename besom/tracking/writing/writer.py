@@ -31,15 +31,6 @@ __all__ = ["FLUSH_SECONDS", "MEMORY_BYTES", "SyncStatus", "Writer"]
 log = logging.getLogger("besom")
 
 FLUSH_SECONDS: Final = 0.2
-_PROMPT_SECONDS: Final = 0.1
-"""The same for a writer that is prompt, after a batch that went at once."""
-_ASK_SECONDS: Final = (0.05, 0.15, 0.4)
-"""After a prompt writer's batch: when to ask what came of it, unless another batch brings the answer. What others log
-later may stop a trial too; that its agent's beat tells."""
-_VERDICT_SECONDS: Final = 1.0
-_POLL_SECONDS: Final = 0.01
-_LOOK_SECONDS: Final = 0.05
-"""What is recorded is looked at by then, if it was not at once."""
 MEMORY_BYTES: Final = 64_000_000
 """Memory of one writer, by default."""
 _ROWS, _BATCHES, _LATE = 1 / 32, 1 / 4, 1 / 2
@@ -69,7 +60,6 @@ class Writer:
         journal_limit: Bytes unread above which the journal refuses log batches.
         clock: Seconds, monotonic.
         memory: Bytes that it may take; what is more goes to the spool.
-        prompt: Whether a stopping rule looks at what is logged: a row goes at once, and what came of it is asked for.
     """
 
     def __init__(
@@ -80,7 +70,6 @@ class Writer:
         journal_limit: int,
         clock: Callable[[], float] = time.monotonic,
         memory: int = MEMORY_BYTES,
-        prompt: bool = False,
     ) -> None:
         self.name = name
         self.control = ""
@@ -91,7 +80,6 @@ class Writer:
         self._limit = journal_limit
         self._clock = clock
         self._memory = memory
-        self._prompt = prompt
         self._spool = Spool(spool_folder, name)
         self._backlog = self._make_backlog()
         self._rows = threading.Lock()  # what is logged
@@ -101,8 +89,6 @@ class Writer:
         self._untold: list[Event] = []
         self._clear()
         self._due = 0.0
-        self._at_once = 0.0  # from when on a prompt writer's next row goes at once
-        self._questions: list[float] = []  # when to ask what is wanted
         self._arrived = 0.0  # when Redis took the last batch, seconds since the epoch
         self._complained: set[str] = set()
         for kind in (Batch, BatchBody):  # in this thread: a fork while another builds them leaves pydantic's lock held
@@ -117,10 +103,10 @@ class Writer:
         """A writer of its own for a forked child; what waits in this one is the parent's to send."""
         assert self._journal is not None
         self._spool.let_go()
-        journal = Journal(self._journal.connection.renewed())
-        return Writer(
-            journal, self._childs_name(), self._spool.path.parent, self._limit, self._clock, self._memory, self._prompt
-        )  # fmt: skip
+        return self._childs(Journal(self._journal.connection.renewed()), self._childs_name())
+
+    def _childs(self, journal: Journal, name: WriterName) -> Writer:
+        return Writer(journal, name, self._spool.path.parent, self._limit, self._clock, self._memory)
 
     def _childs_name(self) -> WriterName:
         return replace(self.name, writer=self.new_id())
@@ -152,8 +138,6 @@ class Writer:
                 for key in self._summary.keys() & row.keys():
                     del self._summary[key]
             news = self._noted()
-            if self._prompt and self._hurries():
-                news = True
             too_many = self._size > self._memory * _ROWS
         if too_many:  # in the thread that logs, since they come faster than the flusher takes them
             self._cut()
@@ -187,15 +171,7 @@ class Writer:
             self._tell_rest(0.0)
 
     def await_verdict(self) -> None:
-        """Send what waits, and stay a second at most until a stopping rule has looked at it; see `control` then."""
-        if not self.flush():
-            return
-        logged, is_recorded = self._backlog.count, False
-        until = self._clock() + _VERDICT_SECONDS
-        while self.control in ("", "pause") and (left := until - self._clock()) > 0:
-            threading.Event().wait(min(left, _POLL_SECONDS))
-            if self._ask() >= logged and not is_recorded:
-                is_recorded, until = True, min(until, self._clock() + _LOOK_SECONDS)
+        """Stay until it is known whether the trial may go on, where a stopping rule judges it now; see `control`."""
 
     # ---- what the flusher calls
 
@@ -205,14 +181,12 @@ class Writer:
             return 0.0
         if self._size or self._unsent():
             return self._due
-        return self._questions[0] if self._questions else None
+        return None
 
     def flush(self) -> bool:
-        """Send what waits, or ask what is wanted; False when Redis did not take all of it."""
+        """Send what waits; False when Redis did not take all of it."""
         with self._sending:
             self._cut()
-            if self._questions and not self._unsent():
-                self._ask()
             sent = self._send(patience=0.0)
             self._due = self._clock() + (FLUSH_SECONDS if sent else 1.0)
             return sent
@@ -264,14 +238,6 @@ class Writer:
                 self._due = self._clock() + FLUSH_SECONDS
             return True
         return False
-
-    def _hurries(self) -> bool:
-        """Whether the row that was just added goes at once."""
-        now = self._clock()
-        if now < self._at_once or self._unsent():
-            return False
-        self._due, self._at_once = now, now + _PROMPT_SECONDS
-        return True
 
     def _tell_rest(self, patience: float) -> None:
         try:
@@ -330,21 +296,8 @@ class Writer:
             )
         if answer.status == "ok":
             self._arrived = time.time()
-            self._questions = [self._clock() + seconds for seconds in _ASK_SECONDS] if self._prompt else []
         self._backlog.settle(seq if answer.status == "ok" else 0, answer.recorded)
         return answer.status
-
-    def _ask(self) -> int:
-        """Hear what is wanted of the trial, and how many batches are recorded."""
-        assert self._journal is not None
-        assert self.name.claim is not None
-        self._questions = self._questions[1:]
-        try:
-            self.control, recorded = self._journal.wanted(self.name.claim, self.name.run, self.name.writer)
-        except Unreachable as error:
-            log.debug("run %s: %s", self.name.run, error)
-            return 0
-        return recorded
 
     def _leave_behind(self) -> None:
         waiting, lost = self._backlog.leave()

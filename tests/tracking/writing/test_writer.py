@@ -51,10 +51,8 @@ Make = Callable[..., Writer]
 
 @pytest.fixture
 def make(journal: FlakyJournal, folder: Path, clock: Clock) -> Make:
-    def make(
-        name: str = "w", limit: int = 0, claim: Claim | None = None, run: str = "r", prompt: bool = False
-    ) -> Writer:
-        return Writer(journal, WriterName(run, 1, name, claim), folder, limit, clock, prompt=prompt)
+    def make(name: str = "w", limit: int = 0, claim: Claim | None = None, run: str = "r") -> Writer:
+        return Writer(journal, WriterName(run, 1, name, claim), folder, limit, clock)
 
     return make
 
@@ -101,111 +99,6 @@ def test_after_a_failure_it_waits_a_second(writer: Writer, journal: FlakyJournal
     assert not writer.flush()
     writer.add(1, {"a": 1.0})
     assert writer.due() == clock.now + 1.0
-
-
-# ---- when a stopping rule looks at what is logged
-
-
-@pytest.fixture
-def prompt(make: Make, fake: Connection) -> Writer:
-    fake.redis.hset(fake.keys.sweep("s"), "state", "running")
-    fake.redis.hset(fake.keys.trials("s"), "1", record("t"))
-    return make(claim=Claim(sweep="s", number=1, attempt=1, token="t", params={}), prompt=True)
-
-
-def test_a_row_goes_at_once(prompt: Writer, clock: Clock) -> None:
-    """Whatever waits goes with it; the rows of the next 0.1 s do not hurry."""
-    prompt.add_line("stdout", 0.0, "epoch 1")
-    assert prompt.due() == clock.now + FLUSH_SECONDS
-    assert prompt.add(0, {"a": 1.0})
-    assert prompt.due() == clock.now
-    prompt.flush()
-    clock.now += 0.05
-    prompt.add(1, {"a": 1.0})
-    assert prompt.due() == clock.now + FLUSH_SECONDS
-    clock.now += 0.05
-    assert prompt.add(2, {"a": 1.0})
-    assert prompt.due() == clock.now
-
-
-def test_what_came_of_a_row_is_asked_for(prompt: Writer, clock: Clock, fake: Connection) -> None:
-    """Soon after a batch it asks whether the trial is to stop, a few times, and sends nothing for that."""
-    prompt.add(0, {"a": 1.0})
-    prompt.flush()
-    asked: list[tuple[float, str]] = []
-    while (due := prompt.due()) is not None:
-        clock.now = due
-        prompt.flush()
-        asked.append((round(due - 100.0, 3), prompt.control))
-        fake.redis.sadd(fake.keys.stops("s"), 1)
-    assert asked == [(0.05, ""), (0.15, "stop"), (0.4, "stop")]
-    assert batches(fake) == [("w", 1)]
-
-
-def test_asking_waits_for_nobody(prompt: Writer, clock: Clock, journal: FlakyJournal) -> None:
-    """With Redis away a question is given up, and nothing else goes wrong; rows wait as ever."""
-    prompt.add(0, {"a": 1.0})
-    prompt.flush()
-    journal.failures = math.inf
-    while prompt.due() is not None:
-        assert prompt.flush()
-    assert prompt.control == ""
-    clock.now += 1.0
-    prompt.add(1, {"a": 1.0})
-    assert not prompt.flush()
-    prompt.add(2, {"a": 1.0})
-    assert prompt.due() == clock.now + 1.0
-
-
-class Answers:
-    """What is told to the next questions, the last of it for good; each takes a while."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock, self.seconds = clock, 0.0125
-        self.told: list[tuple[str, int]] = [("", 0)]
-
-    def __call__(self, *_: object) -> tuple[str, int]:
-        self.clock.now += self.seconds
-        return self.told.pop(0) if len(self.told) > 1 else self.told[0]
-
-
-@pytest.fixture
-def answers(journal: FlakyJournal, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Answers:
-    answers = Answers(clock)
-    monkeypatch.setattr(journal, "wanted", answers)
-    return answers
-
-
-@pytest.mark.parametrize(
-    ("told", "seconds"),
-    [
-        ([("", 0), ("stop", 0)], 0.025),
-        ([("", 0), ("", 1), ("stop", 1)], 0.0375),
-        ([("", 0), ("", 1)], 0.025 + 0.05),
-        ([("pause", 1)], 0.0125 + 0.05),
-    ],
-)
-def test_a_verdict_is_waited_for(
-    prompt: Writer, clock: Clock, answers: Answers, told: list[tuple[str, int]], seconds: float
-) -> None:
-    """Until the trial is to stop, or until 0.05 s after its row was recorded."""
-    answers.told = list(told)
-    prompt.add(0, {"a": 1.0})
-    prompt.await_verdict()
-    assert clock.now - 100.0 == pytest.approx(seconds)
-    assert prompt.control == told[-1][0]
-
-
-def test_nobody_waits_long_for_a_verdict(prompt: Writer, clock: Clock, answers: Answers, journal: FlakyJournal) -> None:
-    """With no controller there it is a second, and with Redis away no time."""
-    answers.seconds = 0.25
-    prompt.add(0, {"a": 1.0})
-    prompt.await_verdict()
-    assert clock.now == 101.0
-    journal.failures = math.inf
-    prompt.add(1, {"a": 1.0})
-    prompt.await_verdict()
-    assert clock.now == 101.0
 
 
 # ---- what

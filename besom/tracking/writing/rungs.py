@@ -1,7 +1,7 @@
 """Where a trial's code stands still for its stopping rule, so that nothing is trained which the verdict throws away.
 
 Reads: rows as they are logged.  Gives: whether one has brought the trial to a rung.
-Knows nothing of verdicts; those come with the writer's answers.
+Knows nothing of verdicts.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from besom.messages import Judged
-from besom.tracking.run.rungs import Rungs
+from besom.tracking.writing.rungs import Rungs
 
 
 def test_a_rung_is_reached_by_values_of_the_metric() -> None:
