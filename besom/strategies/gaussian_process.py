@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 
 from besom.strategies.cube import Array, Flags
 from besom.strategies.input_warp import bend, bend_slopes
-from besom.strategies.kernel import Pairs, cross_distances, matern, matern_slope
+from besom.strategies.kernel import Pairs, cross_distances, matern, matern_and_slope
 
 __all__ = ["Posterior", "Prior", "most_plausible", "plausibility"]
 
@@ -86,20 +86,22 @@ class _Evidence:
         rows, pairs, slopes = self._warped(theta)
         squared = pairs.distances @ weights
         fine = squared * self._stretch
-        likeness, fine_likeness = matern(squared), matern(fine)
+        (likeness, slope), (fine_likeness, fine_slope) = matern_and_slope(squared), matern_and_slope(fine)
         covariance = np.empty((n, n))
-        covariance[pairs.first, pairs.second] = signal * likeness + rough * fine_likeness + self._mean
+        covariance.reshape(-1)[pairs.places] = signal * likeness + rough * fine_likeness + self._mean
         np.fill_diagonal(covariance, signal + rough + self._mean + noise + _JITTER + self._known_noise)
-        root, failed = lapack.dpotrf(covariance, lower=1, clean=0, overwrite_a=1)
+        # The transpose lies in memory as LAPACK wants it, so it factors and inverts in place.
+        root, failed = lapack.dpotrf(covariance.T, lower=1, clean=0, overwrite_a=1)
         if failed:
             return 1e10, np.zeros_like(theta)
-        solved = cho_solve((root, True), self._values, check_finite=False)
+        solved, _ = lapack.dpotrs(root, self._values, lower=1)
         loss += 0.5 * float(self._values @ solved) + float(np.log(np.diag(root)).sum())
-        inverse, _ = lapack.dpotri(root, lower=1)
+        inverse, _ = lapack.dpotri(root, lower=1, overwrite_c=1)
         # d loss / d covariance of each pair, both triangles, and of the diagonal
-        pull_pairs = inverse[pairs.first, pairs.second] - solved[pairs.first] * solved[pairs.second]
+        pull_pairs = inverse.T.reshape(-1).take(pairs.places)
+        pull_pairs -= solved.take(pairs.first) * solved.take(pairs.second)
         pull_diagonal = 0.5 * float(np.diag(inverse).sum() - solved @ solved)
-        by_distance = pull_pairs * (signal * matern_slope(squared) + rough * self._stretch * matern_slope(fine))
+        by_distance = pull_pairs * (signal * slope + rough * self._stretch * fine_slope)
         gradient[:columns] += (by_distance @ pairs.distances) * (-2.0 * weights)
         gradient[columns] += signal * (float(pull_pairs @ likeness) + pull_diagonal)
         gradient[columns + 1] += rough * (float(pull_pairs @ fine_likeness) + pull_diagonal)
@@ -115,7 +117,7 @@ class _Evidence:
         bent, by_a, by_b = bend_slopes(self._rows[:, self._ordered], log_a, log_b)
         rows, distances = self._rows.copy(), self._pairs.distances
         rows[:, self._ordered] = bent
-        gaps = bent[self._pairs.first] - bent[self._pairs.second]
+        gaps = bent.take(self._pairs.first, axis=0) - bent.take(self._pairs.second, axis=0)
         distances[:, self._ordered] = gaps * gaps
         return rows, self._pairs, (by_a, by_b)
 
@@ -123,7 +125,7 @@ class _Evidence:
         self, rows: Array, pairs: Pairs, by_distance: Array, weights: Array, slopes: tuple[Array, Array]
     ) -> Array:
         pull = np.zeros((len(rows), len(rows)))
-        pull[pairs.first, pairs.second] = by_distance
+        pull.reshape(-1)[pairs.places] = by_distance
         pull += pull.T
         bent = rows[:, self._ordered]
         by_rows = 2.0 * weights[self._ordered] * (pull.sum(axis=1)[:, None] * bent - pull @ bent)
@@ -244,7 +246,14 @@ class Posterior:
 
     def _covariance(self, left: Array, right: Array) -> Array:
         squared = cross_distances(left, right, self._unordered, self._weights)
-        return self._signal * matern(squared) + self._rough * matern(squared * self._stretch) + self._mean
+        smooth = matern(squared)
+        squared *= self._stretch
+        rough = matern(squared)
+        smooth *= self._signal
+        rough *= self._rough
+        smooth += rough
+        smooth += self._mean
+        return smooth
 
 
 def _root(covariance: Array) -> Array:

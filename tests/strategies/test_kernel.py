@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.gaussian_process.kernels import Matern
 
-from besom.strategies.kernel import Pairs, cross_distances, matern, matern_slope
+from besom.strategies.kernel import Pairs, cross_distances, matern, matern_and_slope
 
 ORDERED = np.array([False, False, False])
 
@@ -22,8 +22,17 @@ def test_slope_is_the_difference_quotient() -> None:
     """The slope agrees with finite differences, and at distance 0 with its limit of -5/6."""
     squared, step = np.array([0.01, 0.3, 2.0, 20.0]), 1e-6
     quotient = (matern(squared + step) - matern(squared - step)) / (2 * step)
-    np.testing.assert_allclose(matern_slope(squared), quotient, atol=1e-8)
-    assert matern_slope(np.array([0.0]))[0] == -5 / 6
+    likeness, slope = matern_and_slope(squared)
+    np.testing.assert_allclose(likeness, matern(squared), rtol=1e-14)
+    np.testing.assert_allclose(slope, quotient, atol=1e-8)
+    assert matern_and_slope(np.array([0.0]))[1] == -5 / 6
+
+
+def test_matern_does_not_depend_on_what_stands_beside() -> None:
+    """Of many distances, more than are worked on at a time, each has the likeness that it has alone."""
+    squared = np.random.default_rng(2).random((150, 130)).T * 9.0
+    rows = np.array([matern(row) for row in squared])
+    np.testing.assert_allclose(matern(squared), rows, rtol=1e-14)
 
 
 def test_unordered_columns_count_mismatches() -> None:
@@ -41,4 +50,5 @@ def test_pairs_are_the_lower_triangle() -> None:
     pairs = Pairs.of(rows, unordered)
     everything = cross_distances(rows, rows, unordered, weights)
     assert len(pairs.first) == 21
+    np.testing.assert_array_equal(everything.reshape(-1)[pairs.places], everything[pairs.second, pairs.first])
     np.testing.assert_allclose(pairs.distances @ weights, everything[pairs.first, pairs.second], atol=1e-12)
