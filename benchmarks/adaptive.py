@@ -1,10 +1,11 @@
 """What a `bayes` sweep costs after so many trials, with a real controller, store, planner's process and Redis.
 
-    python -m benchmarks.adaptive [--trials 100 1000 10000] [--questions N] [--profile FILE]
+    python -m benchmarks.adaptive [--trials 100 1000 10000] [--questions N] [--pauses N] [--profile FILE]
 
 The history is drawn at random, run by hand and recorded as any other. Then a controller starts on it, and an agent that
 does nothing takes one trial after another. Prints the CPU of the loop and of the process for each question, the time
-from a trial's end until the next ones are planned, and what a start of the controller costs.
+from a trial's end until the next ones are planned, and what a start of the controller costs. With `--pauses` a real
+agent then takes so many trials of 0.4 s; the pause is between one trial's end and the next one's begin.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.controller import Meter
+from benchmarks.handout import start_agents, start_controller
 from benchmarks.machine import Place, cpu_seconds, describe, place, resident_mb, table
 from besom.broker.journal import Journal
 from besom.broker.ledger import Ending, Ledger
@@ -43,7 +45,7 @@ CONFIG: dict[str, Any] = {
     "parameters": {
         "lr": {"distribution": "log_uniform_values", "min": 1e-5, "max": 1.0},
         "decay": {"distribution": "log_uniform_values", "min": 1e-6, "max": 1e-1},
-        "dropout": {"min": 0.0, "max": 0.7},
+        "x": {"min": 0.0, "max": 0.7},
         "momentum": {"min": 0.0, "max": 1.0},
         "layers": {"min": 1, "max": 8},
         "units": {"min": 8, "max": 512},
@@ -86,16 +88,20 @@ class Drawn:
 class Hand:
     """An agent that does nothing."""
 
-    def __init__(self, here: Place) -> None:
+    def __init__(self, here: Place, trials: int) -> None:
         settings = read_settings(redis_url=here.url, silent=True)
         self._connection = connect(settings)
         self._ledger, self._journal = Ledger(self._connection), Journal(self._connection)
-        self.sweep = create_sweep(self._connection, parse(CONFIG), settings).id
+        self.sweep = create_sweep(self._connection, parse({**CONFIG, "run_cap": trials}), settings).id
         self._claims = 0
 
     def beat(self) -> None:
         """Here, with one slot."""
         self._ledger.beat("hand", 600_000, [], {"sweep": self.sweep, "slots": 1})
+
+    def leave(self) -> None:
+        """Gone, for others to take what is left."""
+        self._ledger.leave("hand")
 
     def claim(self, count: int) -> list[Claim]:
         self._claims += 1
@@ -115,9 +121,7 @@ def _loss(params: Params) -> float:
     """A bowl with a ripple, the better the further from sgd."""
     lr, decay = math.log10(params["lr"]) + 2.5, math.log10(params["decay"]) + 4
     rest = (params["layers"] - 3) ** 2 / 10 + (params["units"] / 512 - 0.4) ** 2 + (params["momentum"] - 0.9) ** 2
-    return (
-        lr * lr + decay * decay / 4 + rest + math.sin(9 * lr) / 5 + params["dropout"] * (params["optimizer"] == "sgd")
-    )
+    return lr * lr + decay * decay / 4 + rest + math.sin(9 * lr) / 5 + params["x"] * (params["optimizer"] == "sgd")
 
 
 @dataclass
@@ -198,6 +202,17 @@ def measure(here: Place, store: Store, hand: Hand, trials: int, questions: int, 
     return sample
 
 
+def measure_pauses(here: Place, sweep: str) -> str:
+    """A real controller and a real agent, until the sweep has its trials."""
+    start_controller(here)
+    [agent] = start_agents(here, 1, "besom_logged_gaps", sweep, 0.4)
+    gaps = sorted(gap * 1e3 for gap in agent.hear(600)["gaps"])
+    ninth = gaps[len(gaps) * 9 // 10]
+    return (
+        f"{len(gaps)} pauses: median {statistics.median(gaps):.1f} ms, 90 % {ninth:.1f} ms, longest {gaps[-1]:.1f} ms"
+    )
+
+
 def _controller(here: Place, store: Store) -> Controller:
     settings = read_settings(redis_url=here.url, silent=True, reap_seconds=3600.0)
     return Controller(connect(settings), store, settings)
@@ -228,6 +243,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--questions", type=int, default=30)
+    parser.add_argument("--pauses", type=int, default=0)
     parser.add_argument("--profile", help="a file for what the loop does")
     options = parser.parse_args()
     print(describe())
@@ -235,11 +251,15 @@ def main() -> None:
     profile = cProfile.Profile(time.thread_time) if options.profile else nullcontext()
     for trials in options.trials:
         with place() as here:
-            store = Store.open(f"sqlite:///{here.folder}/store.db")
-            hand = Hand(here)
+            here.env["BESOM_STORE"] = f"sqlite:///{here.folder}/store.db"
+            store = Store.open(here.env["BESOM_STORE"])
+            hand = Hand(here, trials + options.questions + 1 + options.pauses)
             make_history(here, store, hand, trials)
             samples.append(measure(here, store, hand, trials, options.questions, profile))
             store.close()
+            if options.pauses:
+                hand.leave()
+                print(f"after {trials} trials {measure_pauses(here, hand.sweep)}")
     print(as_table(samples))
     if isinstance(profile, cProfile.Profile):
         profile.dump_stats(options.profile)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import numpy as np
-from scipy.stats import qmc
 
 from besom.strategies.cube import Array, Cube
 
@@ -22,6 +21,9 @@ def design_size(cube: Cube) -> int:
 
 def design(cube: Cube, seed: int) -> Array:
     """Rows for the first trials, as many as a large fleet may start before any result."""
+    # Here and not above: a third of a second, which a search that goes on beyond its design need not wait for.
+    from scipy.stats import qmc
+
     searched = cube.searched
     rows = np.full((_SOBOL_LIMIT, len(cube.unordered)), 0.5)
     source = random.Random(f"{seed}:design").getrandbits(64)

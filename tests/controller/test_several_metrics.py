@@ -161,6 +161,14 @@ def test_repeats_are_averaged_by_metric() -> None:
     assert results.over() == [mean, EndedTrial(2, {"x": 2}, "failed")]
 
 
+def test_a_point_whose_trials_were_all_stopped_keeps_a_vector() -> None:
+    """Where none of its trials had time to log all metrics, one of them stands for the point."""
+    results = Results(REPEATED)
+    for number in (1, 2, 3):
+        results.add(EndedTrial(number, {"x": 1}, "stopped", values=(0.5, None)))
+    assert results.over() == [EndedTrial(1, {"x": 1}, "stopped", values=(0.5, None))]
+
+
 def test_goals_reach_the_search() -> None:
     """The strategy of a sweep goes where its metrics' goals lead, not where their opposites would."""
 

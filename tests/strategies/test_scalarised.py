@@ -170,6 +170,21 @@ def test_a_stopped_trial_counts_by_its_end() -> None:
     assert suggested(cut) != suggested(EndedTrial(16, points[15], "finished", curve=(y + 2,), values=(x, y + 2)))
 
 
+def test_what_a_stopped_trial_had_no_time_to_log() -> None:
+    """Is taken for the median of the others; without the metric that is judged it has failed."""
+    points = make_strategy("random", CUBE, seed=2).suggest(16)
+
+    def suggested(state: str, *last: float | None) -> list[Params]:
+        strategy = make_strategy("bayes", CUBE, seed=1, goals=GOALS, judged=1)
+        ended = [EndedTrial(i, one, "finished", values=zdt1(one)) for i, one in enumerate(points[:15], 1)]
+        strategy.update([*ended, EndedTrial(16, points[15], state, values=last)], [])
+        return strategy.suggest(2)
+
+    y, median = zdt1(points[15])[1], statistics.median(zdt1(one)[0] for one in points[:15])
+    assert suggested("stopped", None, y) == suggested("stopped", median, y)
+    assert suggested("stopped", 0.5, None) == suggested("failed", 0.5, 0.5) != suggested("stopped", None, y)
+
+
 def test_errors_of_repeated_trials_are_known() -> None:
     """A trial whose good values are uncertain draws the search less than one whose values are exact."""
     points = make_strategy("random", CUBE, seed=2).suggest(20)
