@@ -190,6 +190,5 @@ def _moved_column(values: Array, bound: float) -> Array:
 def _errors_along(values: Array, errors: Array, towards: Array) -> Array:
     """The standard error of what each trial is worth: of the metric that decides it. Shape (n,)."""
     decides = (values / towards).argmax(axis=1)
-    with np.errstate(over="ignore"):  # infinite says nothing, as it should
-        found: Array = errors[np.arange(len(values)), decides] / towards[decides]
+    found: Array = errors[np.arange(len(values)), decides] / towards[decides]
     return found
