@@ -17,7 +17,8 @@ def edit(sweep: str, assignments: tuple[str, ...], file: str | None) -> None:
     """Change the config of SWEEP while it runs.
 
     Trials that are issued stay as they are; those that follow are drawn from the new space, and what has ended is not
-    forgotten. A grid tries the points of the new space that were not tried yet.
+    forgotten. A grid tries the points of the new space that were not tried yet. A parameter inside another is named
+    with dots: parameters.optimizer.lr.max=0.3.
     """
     from besom.cli.edits import change
     from besom.cli.options import settings_with

@@ -32,8 +32,10 @@ def preview(config: SweepConfig, file: str, *, as_json: bool) -> None:
     print_table(found.rows, ["name", "law", "range", "examples", *(["when"] if conditional else [])])
     click.echo()
     print_facts(_facts(config, found))
+    # Without a seed of its own the sweep will draw one, and these are those of another.
+    label = "first" if config.method == "grid" or config.seed is not None else "such as"
     for number, params in enumerate(found.first, start=1):
-        click.echo(f"{'first' if number == 1 else '':<8}{number}  {shown(params, limit=200)}")
+        click.echo(f"{label if number == 1 else '':<8}{number}  {shown(params, limit=200)}")
     click.echo(f"{file} is sound; create the sweep with: besom sweep {file}")
 
 

@@ -9,39 +9,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from besom.messages.batch import Batch
-from besom.messages.events import (
-    ArtifactLogged,
-    AttemptLost,
-    AttemptReleased,
-    Event,
-    FileSaved,
-    RunAlerted,
-    RunBeat,
-    RunEdited,
-    RunEnded,
-    RunStarted,
-    SweepCreated,
-    SweepEdited,
-    SweepRemoved,
-    SweepStateSet,
-    TrialClaimed,
-    TrialEnded,
-    TrialRetried,
-    TrialsReopened,
-)
+from besom.messages.events import EVENTS, Event, TrialClaimed, TrialEnded
 from besom.messages.message import VERSION, Unreadable, foreign, is_known, unreadable
 
 __all__ = ["encode", "read_events"]
 
-_KINDS: dict[str, type[Event]] = {
-    kind.kind: kind
-    for kind in (
-        SweepCreated, SweepEdited, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased,
-        AttemptLost, RunStarted, RunEnded, RunBeat, RunEdited, RunAlerted, ArtifactLogged, FileSaved, Batch,
-    )
-}  # fmt: skip
-
-
+_KINDS: dict[str, type[Event]] = {Batch.kind: Batch, **{event.kind: event for event in EVENTS}}
 _ENVELOPE = frozenset({b"kind", b"v", b"total"})
 
 

@@ -11,6 +11,7 @@ from besom.messages.sweep import SweepSpec, SweepState
 from besom.messages.trial import TrialState
 
 __all__ = [
+    "EVENTS",
     "ArtifactLogged",
     "AttemptLost",
     "AttemptReleased",
@@ -231,3 +232,10 @@ class RunEdited(Event):
             Unreadable: the bytes are no msgpack map.
         """
         return unpack(self.body)
+
+
+EVENTS: tuple[type[Event], ...] = (
+    SweepCreated, SweepEdited, SweepStateSet, SweepRemoved, TrialRetried, TrialsReopened, AttemptReleased, AttemptLost,
+    RunStarted, RunEnded, RunBeat, RunEdited, RunAlerted, ArtifactLogged, FileSaved,
+)  # fmt: skip
+"""Those that have an entry of their own; claims and ends come several in one."""

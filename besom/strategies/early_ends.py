@@ -56,6 +56,7 @@ def _ending(trial: EndedTrial, end: float, metric: int | None) -> EndedTrial:
     return replace(trial, values=(*trial.values[:metric], end, *trial.values[metric + 1 :]))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def final_values(values: Array, curves: Sequence[Sequence[float]], stopped: Flags) -> Array:
     """The values, those of stopped trials carried on to the end.
 
@@ -85,4 +86,4 @@ def final_values(values: Array, curves: Sequence[Sequence[float]], stopped: Flag
             if stopped[index]:
                 ends[index] = max(best[-1] + gain, floor) if further else values[index]
         further += [(index, best) for index, best in members if index in latest]
-    return ends
+    return np.where(np.isfinite(ends), ends, values)  # differences of huge values may overflow

@@ -60,7 +60,7 @@ def stretched(errors: Array, values: Array, warped: Array) -> Array:
     """
     before, places = np.unique(values, return_index=True)
     after = warped[places]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         low, high = np.maximum(values - errors, before[0]), np.minimum(values + errors, before[-1])
         width, rise = high - low, np.interp(high, before, after) - np.interp(low, before, after)
         slopes = np.divide(rise, width, out=np.zeros_like(rise), where=width > 0)

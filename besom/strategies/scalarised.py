@@ -26,6 +26,8 @@ __all__ = ["Aims", "Scalarised", "direction", "scalarised"]
 
 _BEYOND = 0.1
 """How far beyond the worst values, in the distance from there to the best, the reference point lies."""
+_NOTHING = 10.0
+"""A value with such an error, in that distance, says nothing, and with a larger one no less."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,11 @@ class Scalarised(Counting):
         values = _filled(np.array([self._vector(trial) for trial in ended]).reshape(-1, size))
         errors = np.array([trial.spreads or (math.nan,) * size for trial in ended]).reshape(-1, size)
         known = ~np.isnan(values).any(axis=1)
+        errors[~known] = math.nan
         if known.any():
             moved = _moved(values[known], self._aims.bounds)
             columns = zip(errors[known].T, values[known].T, moved.T, strict=True)
-            errors[known] = np.column_stack([stretched(*column) for column in columns])
+            errors[known] = np.minimum(np.column_stack([stretched(*column) for column in columns]), _NOTHING)
             values[known] = moved
         return values, errors
 
@@ -156,7 +159,7 @@ def _filled(values: Array) -> Array:
     partial, whole = np.isnan(values).any(axis=1), ~np.isnan(values).any(axis=1)
     partial &= ~np.isnan(values).all(axis=1)
     if partial.any() and whole.any():
-        medians = np.median(values[whole], axis=0)
+        medians = np.quantile(values[whole], 0.5, axis=0, method="lower")  # one of them: their mean might overflow
         values[partial] = np.where(np.isnan(values[partial]), medians, values[partial])
     return values
 

@@ -84,7 +84,11 @@ def test_check_prints_json(besom: Besom, file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "facts"),
     [
-        ("method: random\nparameters: {x: {distribution: normal}}", ["infinitely many", "without end; write run_cap"]),
+        (
+            "method: random\nparameters: {x: {distribution: normal}}",
+            ["infinitely many", "without end; write run_cap", "such as 1  {"],
+        ),
+        ("method: random\nseed: 4\nparameters: {x: {distribution: normal}}", ["first   1  {"]),
         (
             "method: bayes\nmetric: {name: a}\nrun_cap: 5\nparameters: {x: {min: 0.0, max: 1.0}}\nconstraints: [x < 1]",
             ["not counted", "% of the space satisfies the constraints", "trials   5"],

@@ -121,3 +121,12 @@ def test_the_file_of_a_sweep_is_the_same_as_the_sweep() -> None:
     assert list(changes_of(kept, replaced(kept, file))) == []
     with pytest.raises(ConfigError, match="prior_sweeps: cannot change"):
         replaced(kept, {**file, "prior_sweeps": ["me/digits/other"]})
+
+
+def test_the_longest_name_is_meant() -> None:
+    """A name with a dot goes before a group and what stands in it."""
+    group = {"parameters": {"lr": {"min": 0.0, "max": 1.0}}}
+    both = {"method": "random", "parameters": {"opt": group, "opt.lr": {"min": 0.0, "max": 1.0}}}
+    new = assigned(both, ["parameters.opt.lr.max=2.0"])
+    assert list(changes_of(both, new)) == ["parameters.opt.lr.max: 1.0 -> 2.0"]
+    assert new["parameters"]["opt"] == group

@@ -163,6 +163,19 @@ def test_prior_sweeps_are_known(world: World) -> None:
     assert known_again(world, controller, third) == prior
 
 
+def test_what_ends_later_is_not_prior(world: World) -> None:
+    """A prior sweep that goes on tells no more than what had ended when this one was made, after a restart too."""
+    controller, first = world.controller(), world.sweep(values=[1, 2, 3])
+    controller.step(block_ms=0)
+    (claim,) = world.claim(first)
+    world.end(claim)
+    controller.step(block_ms=0)
+    second = world.sweep("bayes", values=[1, 2, 3], prior_sweeps=[first])
+    controller.step(block_ms=0)
+    world.drive(controller, first)
+    assert [trial.params for trial in known_again(world, controller, second)] == [{"x": 1}]
+
+
 def known_again(world: World, controller: Controller, sweep: str) -> Any:
     """What another controller reads."""
     controller.close()

@@ -442,13 +442,33 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS | st.integers(), inner, max_size=5),
     max_leaves=20,
 )
-FUZZED = st.fixed_dictionaries(
-    {"method": st.sampled_from(["grid", "random", "bayes"]), "parameters": st.dictionaries(KEYS, JSON, max_size=4)},
-    optional={"metric": JSON, "run_cap": JSON, "command": JSON, "seed": JSON, "project": JSON, "zz": JSON},
+NAMES = st.sampled_from(["a", "lr", "b-c", "x.y"])
+FORM = st.sampled_from([{"values": [1, 2, "x"]}, {"min": 0.0, "max": 1.0}, {"value": None}, {"min": 1, "max": 9}])
+WHEN = st.builds(lambda form, when: {**form, "when": when}, FORM, st.dictionaries(NAMES, JSON, max_size=2))
+GROUP = st.builds(lambda inner: {"parameters": inner}, st.dictionaries(NAMES, FORM | WHEN, max_size=2))
+TOKENS = 'a lr x.y 1 0.5 "x" < <= == + - * / ** // and or not in ( ) [ ] , if else None log( len( param("b-c")'
+EXPRESSION = st.lists(st.sampled_from(TOKENS.split()), max_size=7).map(" ".join)
+RULE = st.builds(
+    lambda kind, keys: {"type": kind, **keys},
+    st.sampled_from(["hyperband", "asha", "median", "none"]),
+    st.dictionaries(st.sampled_from(["min_iter", "max_iter", "s", "eta", "strict"]), JSON | st.integers(0, 30)),
 )
+FUZZED = st.fixed_dictionaries(
+    {
+        "method": st.sampled_from(["grid", "random", "bayes"]),
+        "parameters": st.dictionaries(NAMES, FORM | WHEN | GROUP, min_size=1, max_size=3)
+        | st.dictionaries(KEYS, JSON, max_size=4),
+    },
+    optional={
+        "metric": JSON | st.just({"name": "l"}), "metrics": JSON, "early_terminate": JSON | RULE, "run_cap": JSON,
+        "repeats": JSON, "time_cap": JSON, "command": JSON, "seed": JSON, "project": JSON, "zz": JSON,
+        "constraints": JSON | st.lists(EXPRESSION, max_size=2),
+        "points": JSON | st.lists(st.dictionaries(NAMES, JSON, max_size=2), max_size=2),
+    },
+)  # fmt: skip
 
 
-@settings(max_examples=600, deadline=2000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=2000, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON | FUZZED)
 def test_any_json_ends_in_a_sweep_or_a_config_error(written: Any) -> None:
     """Nothing but ConfigError comes out, and a sweep that does come out has a space and parses again."""

@@ -66,6 +66,20 @@ def test_a_stopped_trial_keeps_what_it_was_worth(world: World) -> None:
     assert (row["state"], row["value"]) == ("stopped", 5.0)
 
 
+def test_a_trial_that_waits_is_not_judged(world: World) -> None:
+    """Handed back, it is told nothing for what its last attempt logged; whoever takes it over may do better."""
+    controller, sweep = world.controller(), world.sweep("random", early_terminate={**HYPERBAND, "eta": 3})
+    claims = begun(world, controller, sweep, 2)
+    log_all(world, claims, [[1], [9, 9]])
+    world.ledger.release(claims[1], "preempted")
+    controller.step(block_ms=0)
+    world.log(claims[0], 2, loss=1)
+    controller.step(block_ms=0)
+    (again,) = world.claim(sweep)
+    assert again.number == claims[1].number
+    assert verdicts(world, [claims[0], again]) == ["ok", "ok"]
+
+
 def test_what_is_recorded_is_judged(world: World) -> None:
     """Whoever hears that its batch is recorded hears of the rule's verdict on it as well."""
     controller, sweep = world.controller(), world.sweep("random", early_terminate={**HYPERBAND, "eta": 3})

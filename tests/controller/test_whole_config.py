@@ -46,6 +46,14 @@ def test_when_becomes_conditions_at_any_depth() -> None:
     assert "width2" in full
 
 
+def test_the_nearest_name_counts() -> None:
+    """A name that stands in the group and outside of it is the group's; from outside it is the other one."""
+    inner = {"opt": {"values": [1, 2]}, "x": {"value": 0, "when": {"opt": 2}}}
+    some = {"opt": {"values": ["a", "b"]}, "g": {"parameters": inner}, "y": {"value": 0, "when": {"opt": "a"}}}
+    conditions = {one.name: one.when for one in parse(config(some)).space().dimensions if one.when}
+    assert conditions == {"g.x": (Condition(("g", "opt"), (2,)),), "y": (Condition(("opt",), ("a",)),)}
+
+
 def test_a_grid_counts_what_is_there() -> None:
     """Only different active combinations count: none is tried twice for the sake of an absent parameter."""
     some = {name: form for name, form in OPT.items() if name in ("opt", "sgd")}

@@ -52,6 +52,14 @@ def test_small_errors_are_stretched_by_the_derivative() -> None:
     assert np.isfinite(stretched(np.full(400, 1e308), values * 1e306, np.log(values))).all()
 
 
+def test_an_infinite_error_says_nothing() -> None:
+    """The error of huge values of either sign is infinite: those of the others stay as they are, and nothing warns."""
+    values = np.array([1.0, 1.0, 2.0, 4.0])
+    found = stretched(np.array([math.inf, 0.1, 0.1, math.inf]), values, np.log(values))
+    assert not np.isfinite(found[[0, 3]]).any()
+    np.testing.assert_array_equal(found[1:3], stretched(np.full(4, 0.1), values, np.log(values))[1:3])
+
+
 def test_a_mean_of_more_trials_is_more_exact() -> None:
     """Of equal standard deviations the variance of a mean falls with the trials; one trial has the whole."""
     trials = np.array([1, 2, 4, 8])

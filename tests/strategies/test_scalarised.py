@@ -199,3 +199,15 @@ def test_errors_of_repeated_trials_are_known() -> None:
         return statistics.fmean(abs(value - 0.9) for one in strategy.suggest(6) for value in one.values())
 
     assert distance(3.0) > 1.5 * distance(0.01)
+
+
+@pytest.mark.parametrize("spreads", [(math.inf, math.nan), (1e308, 0.0), (1e-320, 1e308)])
+def test_errors_that_say_nothing_break_nothing(spreads: tuple[float, float]) -> None:
+    """Infinite, missing or absurd errors leave a search that suggests points, also where a trial lacks values."""
+    points = make_strategy("random", CUBE, seed=2).suggest(12)
+    ended = [
+        EndedTrial(i, one, "finished", values=zdt1(one), spreads=spreads, trials=3) for i, one in enumerate(points)
+    ]
+    strategy = make_strategy("bayes", CUBE, seed=1, goals=GOALS, thresholds=(1e308, -1e308))
+    strategy.update([*ended, EndedTrial(12, points[0], "failed", spreads=spreads)], [])
+    assert len(strategy.suggest(3)) == 3

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from besom.broker.connection import Connection
+from besom.tracking.reading import api
 from besom.tracking.recording.recorder import Recorder
 from besom.tracking.run.active import active_run
 from besom.tracking.run.trial import set_trial
@@ -34,11 +36,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """A new store; on SQLite unless the test is one of the contract's."""
+    """A new store, that of this test's home; on SQLite unless the test is one of the contract's."""
     if getattr(request, "param", "sqlite") == "postgresql":
         url = request.getfixturevalue("postgres_server").new_store()
     else:
-        url = f"sqlite:///{tmp_path}/store.db"
+        url = f"sqlite:///{tmp_path}/home/besom.db"
     opened = Store.open(url)
     yield opened
     opened.close()
@@ -71,3 +73,16 @@ def wired(fake: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect
     while (run := active_run()) is not None:
         run.finish()
     set_trial(None)
+
+
+@pytest.fixture
+def read_after_write(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Api` reads the store of this test's home, and what runs have done by then is recorded."""
+    monkeypatch.setattr(api, "_reachable", lambda _: None)
+    ask = api.Api.ask
+
+    def recorded_first(self: api.Api, query: str, **arguments: Any) -> Any:
+        desk.record()
+        return ask(self, query, **arguments)
+
+    monkeypatch.setattr(api.Api, "ask", recorded_first)

@@ -253,7 +253,7 @@ def _notice(trials: int, parameters: int, target: Floats, fit: float) -> str:
     if not target.any():
         return "all trials have the same value, so no parameter can be told from another"
     if trials < _ROUGH * parameters:
-        return f"{trials} trials for {parameters} parameters: the figures are rough"
+        return f"{trials} trials for {parameters} parameter{'' if parameters == 1 else 's'}: the figures are rough"
     if fit < 0.1:
         return f"the forest explains little (R² {fit:.2f}): noise, or parameters that hardly matter"
     return ""

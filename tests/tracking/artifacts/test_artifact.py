@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,33 +19,15 @@ from besom.tracking.artifacts.artifact import Artifact
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.media.html import Html
 from besom.tracking.media.table import Table
-from besom.tracking.reading import api as api_module
 from besom.tracking.reading.api import Api
 from besom.tracking.run.init import init
 from besom.tracking.run.run import Run
-from besom.tracking.store.store import Store
-from tests.tracking.desk import Desk, FlakyJournal, events
+from tests.tracking.desk import FlakyJournal, events
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """The default store of this test's home."""
-    opened = Store.open(f"sqlite:///{tmp_path}/home/besom.db")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def run(wired: Connection, store: Store, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(wired: Connection, read_after_write: None) -> Run:
     """A run whose artifacts are recorded whenever something is read."""
-    monkeypatch.setattr(api_module, "_reachable", lambda _: None)
-    ask = Api.ask
-
-    def recorded_first(self: Api, query: str, **arguments: Any) -> Any:
-        desk.record()
-        return ask(self, query, **arguments)
-
-    monkeypatch.setattr(Api, "ask", recorded_first)
     return init(project="p", entity="e", id="r")
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,32 +10,13 @@ import besom
 from besom.broker.connection import Connection
 from besom.errors import NotFound, Unreachable, UsageError
 from besom.messages import FileSaved
-from besom.tracking.reading import api as api_module
 from besom.tracking.reading.api import Api
 from besom.tracking.run.run import Run
-from besom.tracking.store.store import Store
-from tests.tracking.desk import Desk
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """The default store of this test's home."""
-    opened = Store.open(f"sqlite:///{tmp_path}/home/besom.db")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def run(wired: Connection, store: Store, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(wired: Connection, read_after_write: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A run that has saved two files and logged a page; what it does is recorded whenever something is read."""
-    monkeypatch.setattr(api_module, "_reachable", lambda _: None)
-    ask = Api.ask
-
-    def recorded_first(self: Api, query: str, **arguments: Any) -> Any:
-        desk.record()
-        return ask(self, query, **arguments)
-
-    monkeypatch.setattr(Api, "ask", recorded_first)
     (tmp_path / "cwd" / "models").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "cwd")
     Path("models/best.pt").write_text("best")

@@ -19,9 +19,8 @@ EARLIER = Earlier(3, {}, {})
 
 
 @pytest.fixture
-def begun(wired: Connection, desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def begun(wired: Connection, desk: Desk) -> Desk:
     """A run "r" of two rows that has ended, in a store that `init()` can read."""
-    monkeypatch.setenv("BESOM_STORE", str(tmp_path / "store.db"))
     with init(id="r", name="first", tags=["a"], notes="why", config={"lr": 1, "kept": True}) as run:
         run.log({"loss": 2.0})
         run.log({"loss": 1.0})

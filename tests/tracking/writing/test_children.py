@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from besom.broker.journal import Journal
 from besom.messages import RunEnded
 from besom.tracking.blobs.blobs import Blobs
 from besom.tracking.blobs.folder import Folder
-from besom.tracking.store.store import Store
 from besom.tracking.writing.syncing import sync
 from tests.redis_server import RedisServer
 from tests.tracking.desk import Desk, batches, events
@@ -50,18 +49,6 @@ assert os.waitpid(child, 0)[1] >> 8 == {code}
 """
 
 Play = Callable[..., str]
-
-
-@pytest.fixture
-def connection(redis_server: RedisServer) -> Iterator[Connection]:
-    opened = Connection(redis_server.url)
-    yield opened
-    opened.redis.close()
-
-
-@pytest.fixture
-def desk(connection: Connection, store: Store) -> Desk:
-    return Desk(connection, store)
 
 
 @pytest.fixture
@@ -108,40 +95,40 @@ PROCESS = "child = fork.Process(target=work)\nchild.start()\nchild.join()\nasser
     ],
     ids=["multiprocessing", "fork", "block", "finish", "pool", "_exit", "grandchild"],
 )
-def test_a_child_logs(middle: str, play: Play, connection: Connection, desk: Desk) -> None:
+def test_a_child_logs(middle: str, play: Play, redis_connection: Connection, redis_desk: Desk) -> None:
     """All that it logged arrives, through a writer of its own; its end is not the run's, which keeps its open row."""
     play(middle)
-    assert desk.rows("r") == [
+    assert redis_desk.rows("r") == [
         {"_step": 0, "parent": 1}, {"_step": 1, "open": 1}, {"_step": 10, "child": 10}, {"_step": 20, "parent": 2},
     ]  # fmt: skip
-    assert len({writer for writer, _ in batches(connection)}) == 2
-    (ended,) = events(connection, RunEnded)
+    assert len({writer for writer, _ in batches(redis_connection)}) == 2
+    (ended,) = events(redis_connection, RunEnded)
     assert (ended.exit_code, len(ended.writers)) == (0, 1)
-    with desk.store.read() as conn:
+    with redis_desk.store.read() as conn:
         assert conn.exec_driver_sql("SELECT state, json_extract(config, '$.seen') FROM runs").all() == [
             ("finished", 10)
         ]
 
 
-def test_children_that_log_nothing(play: Play, connection: Connection) -> None:
+def test_children_that_log_nothing(play: Play, redis_connection: Connection) -> None:
     """They start no thread, open no connection and wait for nobody."""
     play(
         "def idle():\n    assert threading.active_count() == 1\n"
         "child = fork.Process(target=idle)\nchild.start()\nchild.join()\nassert child.exitcode == 0\n"
     )
-    assert len({writer for writer, _ in batches(connection)}) == 1
+    assert len({writer for writer, _ in batches(redis_connection)}) == 1
 
 
-def test_a_child_of_an_offline_run(play: Play, connection: Connection, desk: Desk, tmp_path: Path) -> None:
+def test_a_child_of_an_offline_run(play: Play, redis_connection: Connection, redis_desk: Desk, tmp_path: Path) -> None:
     """It writes a file of its own beside its parent's, and `sync` sends both."""
     play(PROCESS, BESOM_MODE="offline")
-    told: list[Any] = list(sync(tmp_path, Journal(connection), Blobs(Folder(tmp_path / "blobs")), patience=0))
+    told: list[Any] = list(sync(tmp_path, Journal(redis_connection), Blobs(Folder(tmp_path / "blobs")), patience=0))
     assert [one.outcome for one in told] == ["sent"]
-    assert [row["_step"] for row in desk.rows("r")] == [0, 1, 10, 20]
-    assert len({writer for writer, _ in batches(connection)}) == 2
+    assert [row["_step"] for row in redis_desk.rows("r")] == [0, 1, 10, 20]
+    assert len({writer for writer, _ in batches(redis_connection)}) == 2
 
 
-def test_a_child_outlives_its_parents_threads(play: Play, connection: Connection, desk: Desk) -> None:
+def test_a_child_outlives_its_parents_threads(play: Play, redis_connection: Connection, redis_desk: Desk) -> None:
     """A fork in the middle of logging threads finds no lock held."""
     play(
         "stop = threading.Event()\n"
@@ -153,4 +140,4 @@ def test_a_child_outlives_its_parents_threads(play: Play, connection: Connection
         "    assert child.exitcode == 0\n"
         "stop.set()\n[thread.join() for thread in threads]\n"
     )
-    assert [row["child"] for row in desk.rows("r") if "child" in row] == list(range(10, 15))
+    assert [row["child"] for row in redis_desk.rows("r") if "child" in row] == list(range(10, 15))

@@ -15,25 +15,12 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.messages import RunEnded
-from besom.tracking.store.store import Store
 from tests.redis_server import RedisServer
 from tests.tracking.desk import Desk, batches, events
 
 pytestmark = pytest.mark.redis
 
 Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def connection(redis_server: RedisServer) -> Iterator[Connection]:
-    opened = Connection(redis_server.url)
-    yield opened
-    opened.redis.close()
-
-
-@pytest.fixture
-def desk(connection: Connection, store: Store) -> Desk:
-    return Desk(connection, store)
 
 
 @pytest.fixture
@@ -101,19 +88,26 @@ if __name__ == "__main__":
     ],
 )
 def test_ranks_of_one_run(
-    method: str, ending: str, state: str, exit_code: int, error: str, start: Start, connection: Connection, desk: Desk
+    method: str,
+    ending: str,
+    state: str,
+    exit_code: int,
+    error: str,
+    start: Start,
+    redis_connection: Connection,
+    redis_desk: Desk,
 ) -> None:
     """Each calls `init()` and gets the run of BESOM_RUN_ID: all rows arrive, and one rank's failure is the run's."""
     process = start(RANKS, method, ending, BESOM_RUN_ID="ddp")
     process.communicate(timeout=90)
-    rows = desk.rows("ddp")
+    rows = redis_desk.rows("ddp")
     assert [row["_step"] for row in rows] == list(range(50))
     assert all(row[f"rank/{number}"] == row["_step"] for row in rows for number in range(3))
-    told = run_row(desk)
+    told = run_row(redis_desk)
     assert (told[0], told[1], told[2].splitlines()[-1:]) == (state, exit_code, [error] if error else [])
-    ends = events(connection, RunEnded)
+    ends = events(redis_connection, RunEnded)
     assert len({writer for end in ends for writer in end.writers}) == 3
-    assert len({writer for writer, _ in batches(connection, "ddp")}) == 3
+    assert len({writer for writer, _ in batches(redis_connection, "ddp")}) == 3
 
 
 THREADS = """
@@ -132,11 +126,11 @@ for thread in threads:
 """
 
 
-def test_threads(start: Start, desk: Desk) -> None:
+def test_threads(start: Start, redis_desk: Desk) -> None:
     """Threads that log as fast as they can lose no row, and no two rows have one step."""
     process = start(THREADS)
     assert process.communicate(timeout=60)[1] == ""
-    rows = desk.rows("r")
+    rows = redis_desk.rows("r")
     assert [row["_step"] for row in rows] == list(range(8000))
     for number in range(4):
         assert [row[f"t{number}"] for row in rows if f"t{number}" in row] == list(range(2000))
@@ -157,17 +151,17 @@ while status.sync_items_pending or not status.sync_items_total or run._writer.du
 
 
 @pytest.mark.parametrize("ending", ["os._exit(1)", "os.kill(os.getpid(), signal.SIGKILL)"])
-def test_gone_without_a_word(ending: str, start: Start, connection: Connection, desk: Desk) -> None:
+def test_gone_without_a_word(ending: str, start: Start, redis_connection: Connection, redis_desk: Desk) -> None:
     """What Redis has taken is recorded, and after five minutes of silence the run is crashed."""
     start(GONE + ending).communicate(timeout=60)
-    assert [row["a"] for row in desk.rows("r")] == list(range(1000))
-    assert run_row(desk)[0] == "running"
-    connection.redis.zadd(connection.keys.runs(), {"r": 0})  # as if the time were over
-    assert connection.script("run_reap", 0) == 1
-    assert run_row(desk)[0] == "crashed"
+    assert [row["a"] for row in redis_desk.rows("r")] == list(range(1000))
+    assert run_row(redis_desk)[0] == "running"
+    redis_connection.redis.zadd(redis_connection.keys.runs(), {"r": 0})  # as if the time were over
+    assert redis_connection.script("run_reap", 0) == 1
+    assert run_row(redis_desk)[0] == "crashed"
 
 
-def test_interrupted(start: Start, desk: Desk) -> None:
+def test_interrupted(start: Start, redis_desk: Desk) -> None:
     """Ctrl-C that nobody catches fails the run, and what was logged is there."""
     script = "import signal, besom\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script += "run = besom.init(id='r')\nrun.log({'a': 1})\nprint('logged', flush=True)\ninput()\n"
@@ -177,8 +171,8 @@ def test_interrupted(start: Start, desk: Desk) -> None:
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT
-    assert desk.rows("r") == [{"_step": 0, "a": 1}]
-    state, exit_code, error = run_row(desk)
+    assert redis_desk.rows("r") == [{"_step": 0, "a": 1}]
+    state, exit_code, error = run_row(redis_desk)
     assert (state, exit_code, error.splitlines()[-1]) == ("failed", 1, "KeyboardInterrupt")
 
 
@@ -211,14 +205,14 @@ print(json.dumps(mb("VmHWM") - before))
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux' /proc")
 @pytest.mark.parametrize("disk", [0, 500_000], ids=["spool", "full disk"])
-def test_redis_stands_still(disk: int, start: Start, desk: Desk) -> None:
+def test_redis_stands_still(disk: int, start: Start, redis_desk: Desk) -> None:
     """Rows that come fast take no more memory than allowed and hold nothing up; each trouble is said once.
 
     With a disk all rows arrive when Redis is back. When that is full as well, the newest are lost, and said to be;
     what arrives is in order.
     """
     rows = 120_000
-    server = desk.connection.redis.info("server")["process_id"]
+    server = redis_desk.connection.redis.info("server")["process_id"]
     allowed = 8 if disk else 16
     process = start(FAST, server, rows, disk, BESOM_MEMORY_MB=str(allowed), BESOM_DISABLE_STATS="true")
     out, told = process.communicate(timeout=110)
@@ -227,7 +221,7 @@ def test_redis_stands_still(disk: int, start: Start, desk: Desk) -> None:
     messages = told.splitlines()
     assert len(messages) == len(set(messages))
     assert any("cannot be written" in line for line in messages) == bool(disk)
-    losses = [row["loss"] for row in desk.rows("r")]
+    losses = [row["loss"] for row in redis_desk.rows("r")]
     if disk:
         assert any("is lost" in line for line in messages)
         assert losses == sorted(losses)
