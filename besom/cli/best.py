@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -12,8 +12,6 @@ from besom.errors import UsageError
 from besom.tracking.reading.api import ApiSweep
 
 __all__ = ["best_columns", "best_head", "best_rows", "metrics_told", "print_best"]
-
-_STATES: Final = ("finished", "")
 
 
 def metrics_told(sweep: ApiSweep) -> str:
@@ -35,8 +33,7 @@ def _row(
     sweep: ApiSweep, point: dict[str, Any], values: Mapping[str, float], spreads: Mapping[str, float | None]
 ) -> dict[str, Any]:
     told = {f"value {name}": _with_error(value, spreads[name]) for name, value in values.items()}
-    state = point["state"] if point["state"] not in _STATES else ""
-    return {**point, "trial": f"{sweep.id}-{point['number']}", "of": len(point["trials"]), "other": state, **told}
+    return {**point, "trial": f"{sweep.id}-{point['number']}", "of": len(point["trials"]), **told}
 
 
 def _with_error(value: float, error: float | None) -> str:
@@ -44,11 +41,11 @@ def _with_error(value: float, error: float | None) -> str:
 
 
 def best_columns(sweep: ApiSweep, rows: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """Columns for `best_rows`: trial, of how many it is the mean, values, and the state where one is not finished."""
+    """Columns for `best_rows`: trial, of how many it is the mean, values, and states where one is not finished."""
     several = int(sweep.config.get("repeats", 1)) > 1
     of = [Column("of", "trials", right=True)] if several else []
     values = [Column(key, key.removeprefix("value "), right=True) for key in rows[0] if key.startswith("value ")]
-    state = [Column("other", "state")] if any(row["other"] for row in rows) else []
+    state = [Column("state")] if any(row["state"] != "finished" for row in rows) else []
     return [Column("trial"), *of, *values, *state]
 
 

@@ -120,14 +120,15 @@ def show_best(sweep: ApiSweep, *, done: bool, count: int = 5) -> None:
     fixed = {
         name for name, parameter in sweep.config["parameters"].items() if set(parameter) <= {"value", "distribution"}
     }
-    names = [name for name, value in best[0]["params"].items() if name not in fixed and not isinstance(value, dict)]
+    params = {name: value for row in best for name, value in row["params"].items()}
+    names = [name for name, value in params.items() if name not in fixed and not isinstance(value, dict)]
     columns = [Column("number", "trial", right=True), *best_columns(sweep, best)[1:]]
     table = Table(box=None, padding=(0, 2, 0, 0))
     for title in (*(column.head for column in columns), *names):
         table.add_column(title, justify="left" if title in names else "right", no_wrap=True)
     for row in best:
-        params = [_short(row["params"].get(name)) for name in names]
-        table.add_row(*(column.cell(row) for column in columns), *params)
+        shown = [_short(row["params"][name]) if name in row["params"] else "-" for name in names]
+        table.add_row(*(column.cell(row) for column in columns), *shown)
     console.print(table)
 
 

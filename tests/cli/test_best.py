@@ -65,7 +65,7 @@ def test_the_best_of_several_metrics_is_a_front(besom: Besom) -> None:
     assert (code, err) == (0, "")
     assert title == "# Pareto front by acc; maximize acc, minimize seconds"
     assert head.split() == ["trial", "acc", "seconds", "state", "params"]
-    assert [row.split()[:4] for row in rows] == [["s1-2", "0.9", "8", "-"], ["s1-4", "0.6", "2", "stopped"]]
+    assert [row.split()[:4] for row in rows] == [["s1-2", "0.9", "8", "finished"], ["s1-4", "0.6", "2", "stopped"]]
     assert last == "# one of them: besom best s1 --trial 2"
 
 

@@ -123,6 +123,27 @@ def test_the_best_trials(told: Store, capsys: pytest.CaptureFixture[str]) -> Non
     assert [row.split() for row in rows] == [["2", "0.25", "0.2"], ["1", "0.5", "0.1"]]
 
 
+def test_a_parameter_that_some_trials_lack(
+    told: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose condition does not hold in the best trial has its column all the same."""
+    rows = [
+        {"number": 2, "value loss": 0.25, "state": "finished", "params": {"opt": "adam"}},
+        {"number": 1, "value loss": 0.5, "state": "stopped", "params": {"opt": "sgd", "momentum": 0.9}},
+    ]
+    monkeypatch.setattr("besom.cli.progress.best_rows", lambda sweep, count: rows)
+    api = Api()
+    try:
+        show_best(api.sweep("s1"), done=True)
+    finally:
+        api.close()
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["trial", "loss", "state", "opt", "momentum"],
+        ["2", "0.25", "finished", "adam", "-"],
+        ["1", "0.5", "stopped", "sgd", "0.9"],
+    ]
+
+
 def test_no_best_trials(told: Store, capsys: pytest.CaptureFixture[str]) -> None:
     """A sweep without a metric ends with its counts alone."""
     api = Api()
