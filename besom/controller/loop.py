@@ -323,7 +323,6 @@ class Controller:
         elif isinstance(outcome, TrialBack):
             plan.back(outcome.number)
         elif isinstance(outcome, TrialReopened):
-            plan.state = "running"
             plan.reopened(outcome.number, outcome.params)
             again = Retry(outcome.number, outcome.attempt, outcome.losses, outcome.failures, outcome.params)
             (owed.promote if outcome.promoted else owed.retry)[outcome.sweep].append(again)

@@ -13,7 +13,7 @@ import sqlalchemy
 
 from besom.controller.sweep_plan import Question, SweepPlan
 from besom.errors import Fenced, Unreachable
-from besom.messages import RunBeat
+from besom.messages import RunBeat, TrialsReopened
 from besom.strategies import EndedTrial, Params, RandomSearch
 from besom.tracking.recording.recorder import GRACE_SECONDS, Recorder
 from besom.tracking.store.store import Store
@@ -155,6 +155,22 @@ def test_paused_sweep_gets_no_trials_until_it_is_resumed(world: World) -> None:
     world.ledger.set_state(sweep, "running")
     world.drive(controller, sweep)
     world.check(sweep)
+
+
+def test_paused_sweep_stays_paused_when_trials_are_retried(world: World) -> None:
+    """They wait as the others do; it is not given more trials, nor ended by its time_cap, before it is resumed."""
+    controller, sweep = world.controller(), world.sweep(time_cap=60)
+    controller.step(block_ms=0)
+    [claim] = world.claim(sweep)
+    assert world.end(claim, state="failed") == "ok"
+    world.ledger.set_state(sweep, "paused")
+    controller.step(block_ms=0)
+    world.journal.append(TrialsReopened(sweep=sweep, states=("failed",)))
+    controller.step(block_ms=0)
+    world.now += 61
+    controller.step(block_ms=0)
+    assert (world.state(sweep), world.ledger.state(sweep)) == ("paused", "paused")
+    assert [row["state"] for row in world.rows(sweep)] == ["queued", "queued"]
 
 
 def test_stopped_sweep_ends_with_its_running_trial(world: World) -> None:
