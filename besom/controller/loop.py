@@ -27,7 +27,7 @@ from besom.broker.parcels import Parcels
 from besom.broker.turns import Turns
 from besom.controller.owed import Owed
 from besom.controller.planner import Planner
-from besom.controller.restart import check_journal, load_past, load_plans, pay_again, rebuild_ledger
+from besom.controller.restart import check_journal, load_edited, load_past, load_plans, pay_again, rebuild_ledger
 from besom.controller.slots import Slots
 from besom.controller.sweep_plan import Question, SweepPlan
 from besom.controller.watch import Watches, read_scores
@@ -273,7 +273,7 @@ class Controller:
             self._happened(outcome, owed)
         for sweep in sorted(changed):  # last, since the store already has all that happened beside the edit
             self.plans.pop(sweep, None)
-            self.plans.update(load_plans(conn, sweep))
+            self.plans.update(load_edited(conn, sweep))
         for _, event in events:
             if isinstance(event, Batch):
                 self.watches.logged(event.run, self.plans)

@@ -23,7 +23,7 @@ from besom.tracking.store import schema
 from besom.tracking.store.rows import pieces_of
 from besom.tracking.store.store import Store, get_meta, set_meta
 
-__all__ = ["check_journal", "load_past", "load_plans", "pay_again", "rebuild_ledger"]
+__all__ = ["check_journal", "load_edited", "load_past", "load_plans", "pay_again", "rebuild_ledger"]
 
 log = logging.getLogger("besom")
 
@@ -88,6 +88,23 @@ def load_plans(
         _load_trials(conn, plan, between)
         plans[plan.spec.id] = plan
     return plans
+
+
+def load_edited(conn: Connection, sweep: str) -> dict[str, SweepPlan]:
+    """`load_plans` for a sweep that was edited just now: its target may have moved to what its trials have reached."""
+    plans = load_plans(conn, sweep)
+    for plan in plans.values():
+        plan.reached = plan.has_reached(_best_value(conn, plan))
+    return plans
+
+
+def _best_value(conn: Connection, plan: SweepPlan) -> float | None:
+    trials = schema.trials.c
+    best = func.max(trials.value) if plan.goal == "maximize" else func.min(trials.value)
+    value: float | None = conn.scalar(
+        select(best).where(trials.sweep == plan.spec.id, trials.state.in_(("finished", "stopped")))
+    )
+    return value
 
 
 def _load_trials(conn: Connection, plan: SweepPlan, between: Callable[[], object]) -> None:

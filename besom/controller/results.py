@@ -80,6 +80,10 @@ class Results:
             return None
         return trials[0] if self._repeats == 1 else _mean_of(point, trials)
 
+    def whole(self) -> list[EndedTrial]:
+        """The results of the points that are over, each with what its trials gave themselves."""
+        return [result for point in self._over if (result := self.result(point)) is not None]
+
     def over(self) -> list[EndedTrial]:
         """The points that are over; of two results of one point the later counts.
 

@@ -178,6 +178,12 @@ class SweepPlan:
         values = ended.values if ended.state in ("finished", "stopped") else ()
         return reaches(self.config, ended.value, values)
 
+    def has_reached(self, best: float | None) -> bool:
+        """Whether what is over reaches the targets, given the best value of its trials."""
+        if self.course.repeats == 1:
+            return reaches(self.config, best)
+        return any(reaches(self.config, point.value) for point in self._results.whole())
+
     # ---- what is due
 
     def due(self, slots: int) -> int:

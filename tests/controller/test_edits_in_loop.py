@@ -45,6 +45,26 @@ def test_a_grid_covers_what_the_edit_added(world: World) -> None:
     assert grid_of(world.rows(sweep)) == Counter([0, 1, 2, 5])
 
 
+@pytest.mark.parametrize(
+    ("repeats", "target", "state"),
+    [(1, 1.0, "finished"), (1, 0.5, "running"), (2, 1.5, "finished"), (2, 1.0, "running")],
+)
+def test_a_target_that_is_moved_to_what_was_reached(world: World, repeats: int, target: float, state: str) -> None:
+    """It ends the sweep at once; with repeats the mean of a point counts, here of 1 and 2, and not its best trial."""
+    metric = {"name": "loss", "goal": "minimize", "target": 0.0}
+    controller, sweep = world.controller(), world.sweep("random", metric=metric, repeats=repeats)
+    controller.step(block_ms=0)
+    for loss in (1.0, 2.0):
+        [claim] = world.claim(sweep)
+        world.log(claim, loss=loss)
+        world.end(claim, 1)
+    controller.step(block_ms=0)
+    edit(world, sweep, metric={**metric, "target": target})
+    controller.step(block_ms=0)
+    controller.step(block_ms=0)
+    assert world.state(sweep) == state
+
+
 @pytest.mark.parametrize("method", ["grid", "random"])
 def test_a_restart_replays_edits(world: World, method: str) -> None:
     """Stopped and started after every turn, a sweep tries the same points as one whose controller lives."""
