@@ -28,6 +28,8 @@ _LOOK_SECONDS: Final = 0.3
 """Between two looks at one sweep, at most: a rule is to decide within a second of what was logged."""
 _LOOK_SHARE: Final = 0.1
 """Of the time, for looks at one sweep: while they are short, it is looked at as soon as something was logged."""
+_LOST: Final = ("failed", "crashed", "cancelled")
+"""How trials end that give no result."""
 _PIECE: Final = 500
 """Runs whose curves are read at once."""
 
@@ -92,11 +94,12 @@ class _Standing:
     values: tuple[float, ...] = ()
     passed: int = 0
     halted: int = 0
-    is_stopped: bool = False
+    state: str = "running"
 
     def curve(self, number: int, *, running: bool) -> Curve:
         told = self.halted > self.passed
-        return Curve(number, self.values, running and not told, self.passed, self.is_stopped and told)
+        held, lost = self.state == "stopped" and told, self.state in _LOST
+        return Curve(number, self.values, running and not told, self.passed, held, lost)
 
 
 class _Watch:
@@ -120,7 +123,7 @@ class _Watch:
         if self._standings is not None:
             standing = self._standings.setdefault(outcome.number, _Standing())
             standing.values = self._lower_is_better(outcome.curve)
-            standing.is_stopped = outcome.state == "stopped"
+            standing.state = outcome.state
 
     def look(self, conn: Connection, now: float) -> Verdict:
         started = time.monotonic()
@@ -162,7 +165,7 @@ class _Watch:
         trials = schema.trials.c
         query = select(trials.number, trials.passed, trials.halted, trials.state)
         for number, passed, halted, state in conn.execute(query.where(trials.sweep == self.plan.spec.id)):
-            yield number, _Standing((), passed, halted, state == "stopped")
+            yield number, _Standing((), passed, halted, state)
 
     def _keep(self, standings: Mapping[int, _Standing], verdict: Verdict) -> None:
         for number, iteration in verdict.stops.items():
@@ -170,7 +173,7 @@ class _Watch:
         for number, iteration in (verdict.passes | verdict.promotions).items():
             standings[number].passed = iteration
         for number in verdict.promotions:
-            standings[number].is_stopped = False
+            standings[number].state = "queued"
 
     def _lower_is_better(self, curve: Iterable[float]) -> tuple[float, ...]:
         return tuple(self._sign * value for value in curve)

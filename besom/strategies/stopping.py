@@ -34,6 +34,8 @@ class Curve:
     """The iteration up to which it was judged good enough to go on."""
     held: bool = False
     """Whether it ended because a rule stopped it, and can be promoted."""
+    lost: bool = False
+    """Whether it ended without a result: it failed, crashed or was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,9 @@ class Asha:
 
     A trial is judged at the highest rung that it has reached, once. One that is not among the best when it comes is
     stopped; when later ones make it one of the best, it is promoted: it goes on after all. Who went on is not stopped
-    for what others do there later. When nobody else can come any more, the best at a rung goes on even if fewer than
-    `eta` came there, so that some trial comes to its end. Of equals, the earlier is the better.
+    for what others do there later; one that failed leaves its place to the next. When nobody else can come any more,
+    the best at a rung goes on even if fewer than `eta` came there, so that some trial comes to its end. Of equals, the
+    earlier is the better.
 
     Args:
         rungs: Iterations, lowest first.
@@ -165,8 +168,8 @@ class Asha:
         """Numbers of the best 1 / `eta` of the trials that came to a rung, `least` of them at least, best first."""
         there = [curve for curve in history if max(len(curve.values), curve.passed) >= rung]
         count = max(int(len(there) / self.eta), least)
-        ranked = sorted(_rank(curve, rung) for curve in there)
-        return dict.fromkeys(number for _, _, number in ranked[:count])
+        ranked = sorted(there, key=lambda curve: _rank(curve, rung))
+        return dict.fromkeys(curve.number for curve in ranked[:count])
 
 
 @dataclass(frozen=True)
@@ -208,10 +211,10 @@ def _highest(bands: Sequence[int], length: int) -> int:
     return max((band for band in bands if 1 <= band <= length), default=0)
 
 
-def _rank(curve: Curve, rung: int) -> tuple[float, bool, int]:
-    """What orders trials at a rung, the best first.
+def _rank(curve: Curve, rung: int) -> tuple[bool, float, bool, int]:
+    """What orders trials at a rung, the best first and those last of which nothing comes.
 
     One that has passed the rung and begins anew has no value there for a while, and keeps its place.
     """
     value = curve.values[rung - 1] if len(curve.values) >= rung else -math.inf
-    return value, curve.passed < rung, curve.number
+    return curve.lost, value, curve.passed < rung, curve.number

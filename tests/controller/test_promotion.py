@@ -288,6 +288,23 @@ def test_a_trial_that_ends_by_itself_is_not_promoted(world: World, state: str, e
     assert told(world, sweep, "state", "attempt")[0] == (1, state, 1)
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_promoted_trial_that_fails_leaves_its_place_to_the_next(world: World, restart: bool) -> None:
+    """Otherwise a sweep whose best trials fail would end with none that came to its end."""
+    agent, sweep = begun(world, [1, 2, 3, 4])
+    stopped_twice(agent)
+    claim = agent.take()
+    assert claim is not None
+    assert world.end(claim, state="failed") == "ok"
+    if restart:
+        agent.controller.close()
+        agent.controller = world.controller()
+    second = agent.take()
+    assert second is not None
+    assert (second.number, second.attempt) == (2, 2)
+    assert told(world, sweep, "state", "attempt")[0] == (1, "failed", 2)
+
+
 def test_a_trial_that_timed_out_is_not_promoted(world: World) -> None:
     """It ended as stopped, but not by the rule."""
     agent, sweep = begun(world, [1, 2, 3, 4])

@@ -148,6 +148,14 @@ def test_asha_of_the_last_trials_lets_one_through() -> None:
     assert rule.decide([held, higher, *better], left=1) == Verdict(passes={3: 1}), "who may come to the higher rung"
 
 
+def test_asha_gives_the_place_of_one_that_failed_to_the_next() -> None:
+    """The best of three went on and failed; who was second is promoted, as if that one had been the worst."""
+    gone, second = Curve(1, (1.0, 1.0), False, passed=1, lost=True), Curve(2, (2.0,), False, held=True)
+    third = Curve(3, (3.0,), False, held=True)
+    assert Asha((1, 3), 3).decide([gone, second, third]) == Verdict(promotions={2: 1})
+    assert Asha((1, 3), 3).decide([replace(gone, lost=False), second, third]) == Verdict()
+
+
 def test_asha_that_does_not_promote_lets_the_first_through() -> None:
     """Nothing could make up for its being early."""
     assert Asha((1, 3), 3, promote=False).decide(curves(([5], True))) == Verdict(passes={1: 1})
