@@ -84,11 +84,6 @@ class Settings(BaseSettings):
     """`besom.sweep()` prints nothing."""
 
     @property
-    def beat_seconds(self) -> float:
-        """Time between two beats of a lease."""
-        return self.lease_seconds / 3
-
-    @property
     def reap_seconds(self) -> float:
         """Time between two looks for expired leases."""
         return self.lease_seconds / 6

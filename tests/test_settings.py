@@ -107,10 +107,9 @@ def test_overrides_win_and_none_means_not_given(monkeypatch: pytest.MonkeyPatch)
     assert (settings.namespace, settings.project) == ("given", "mine")
 
 
-def test_lengths_that_follow_from_the_lease() -> None:
-    """Three beats and six reaps in a lease."""
-    settings = read_settings(lease_seconds=3.0)
-    assert (settings.beat_seconds, settings.reap_seconds) == (1.0, 0.5)
+def test_reaping_follows_from_the_lease() -> None:
+    """There are six looks for expired leases in one."""
+    assert read_settings(lease_seconds=3.0).reap_seconds == 0.5
 
 
 @pytest.mark.parametrize(

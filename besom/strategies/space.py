@@ -76,11 +76,6 @@ class Space:
                 raise ConfigError(f"parameter {dimension.name}: {dimension.domain} has no value to choose")
         assert self.size != 0, "each parameter has a value, so there is a point"
 
-    @property
-    def is_conditional(self) -> bool:
-        """Whether some points lack some parameters."""
-        return any(dimension.when for dimension in self.dimensions)
-
     @cached_property
     def size(self) -> int | None:
         """How many different points, before constraints; None when a domain is continuous, 1 when all are constant."""

@@ -98,7 +98,6 @@ def test_a_conditional_continuum_is_not_counted() -> None:
     lr = Dimension(("lr",), LogUniform(1e-4, 1.0), (when("use", True),))
     space = Space((Dimension(("use",), Categorical((True, False))), lr))
     assert space.size is None
-    assert space.is_conditional
     assert space.draw([0.5, 0.9]) == {"use": False} or space.draw([0.5, 0.1]) == {"use": False}
     assert space.active({"use": True, "lr": 0.1}) == (True, True)
     with pytest.raises(KeyError):

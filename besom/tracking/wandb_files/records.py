@@ -64,7 +64,6 @@ _ARTIFACT: Final[Schema] = {
     4: Field("type"), 5: Field("name"), 7: Field("description"), 8: Field("metadata"),
     11: Field("aliases", many=True), 12: _message("manifest", _MANIFEST),
 }  # fmt: skip
-_MEMORY: Final[Schema] = {1: Field("total", "int")}
 _GPU: Final[Schema] = {1: Field("name")}
 _ENVIRONMENT: Final[Schema] = {
     1: Field("os"), 2: Field("python"), 5: Field("args", many=True), 6: Field("program"), 9: _message("git", _GIT),
