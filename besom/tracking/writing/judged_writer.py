@@ -44,6 +44,7 @@ class JudgedWriter(Writer):
         self._rungs = Rungs(judged) if judged else None
         self._at_once = 0.0  # from when on the next row goes at once
         self._questions: list[float] = []  # when to ask what is wanted
+        self._listening: threading.Thread | None = None
 
     def _childs(self, journal: Journal, name: WriterName) -> Writer:
         folder = self._spool.path.parent
@@ -59,18 +60,18 @@ class JudgedWriter(Writer):
         return self._hurries() or news
 
     def await_verdict(self) -> None:
-        """At a rung, send what waits and stay a second at most until the rule has looked at it; see `control`."""
+        """At a rung, send what waits and stay a second at most until the rule has looked at it; see `control`.
+
+        A thread of its own talks to Redis: one that hangs is given up after a minute only.
+        """
         if self._rungs is None or not self._rungs.reached:
             return
         self._rungs.reached = False
-        if not self.flush():
-            return
-        logged, is_recorded = self._backlog.count, False
-        until = self._clock() + _VERDICT_SECONDS
-        while self.control in ("", "pause") and (left := until - self._clock()) > 0:
-            threading.Event().wait(min(left, _POLL_SECONDS))
-            if self._ask() >= logged and not is_recorded:
-                is_recorded, until = True, min(until, self._clock() + _LOOK_SECONDS)
+        if self._listening is not None and self._listening.is_alive():
+            return  # since an earlier rung, so there is nothing to wait for
+        self._listening = threading.Thread(target=self._listen, name="besom-verdict", daemon=True)
+        self._listening.start()
+        self._listening.join(_VERDICT_SECONDS)
 
     # ---- what the flusher calls
 
@@ -86,6 +87,19 @@ class JudgedWriter(Writer):
         return super().flush()
 
     # ---- inside
+
+    def _listen(self) -> None:
+        until = self._clock() + _VERDICT_SECONDS
+        try:
+            if not self.flush():
+                return
+            logged, is_recorded = self._backlog.count, False
+            while self.control in ("", "pause") and (left := until - self._clock()) > 0:
+                threading.Event().wait(min(left, _POLL_SECONDS))
+                if self._ask() >= logged and not is_recorded:
+                    is_recorded, until = True, min(until, self._clock() + _LOOK_SECONDS)
+        except Exception:
+            log.exception("run %s: what its stopping rule says could not be heard; going on", self.name.run)
 
     def _hurries(self) -> bool:
         """Whether the row that was just added goes at once."""

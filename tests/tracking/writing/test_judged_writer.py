@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from besom.broker.connection import Connection
+from besom.errors import Unreachable
 from besom.messages import Claim, Judged
 from besom.tracking.writing.judged_writer import JudgedWriter
 from besom.tracking.writing.spool import WriterName
@@ -130,6 +133,42 @@ def test_nobody_waits_long_for_a_verdict(
     writer.add(1, {"a": 1.0})
     writer.await_verdict()
     assert clock.now == 101.0
+
+
+def test_nobody_waits_for_a_redis_that_hangs(
+    writer: JudgedWriter, journal: FlakyJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent to it may take a minute; whoever logs goes on, and does not wait at later rungs until it is back."""
+    hanging, given_up = threading.Event(), threading.Event()
+
+    def hang(*_: Any, **__: Any) -> Any:
+        assert not hanging.is_set()
+        hanging.set()
+        assert given_up.wait(60)
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(journal, "append_batch", hang)
+    monkeypatch.setattr("besom.tracking.writing.judged_writer._VERDICT_SECONDS", 0.01)
+    for step in range(2):
+        writer.add(step, {"a": 1.0})
+        writer.await_verdict()
+    assert hanging.wait(60)
+    given_up.set()
+    assert writer._listening is not None
+    writer._listening.join()
+    monkeypatch.undo()
+    assert writer.flush()
+    assert writer.status().sync_items_pending == 0
+
+
+def test_what_goes_wrong_at_a_rung_is_logged(
+    writer: JudgedWriter, journal: FlakyJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Training does not fail by it."""
+    monkeypatch.setattr(journal, "wanted", lambda *_: 1 / 0)
+    writer.add(0, {"a": 1.0})
+    writer.await_verdict()
+    assert "could not be heard" in caplog.text
 
 
 def test_between_rungs_nobody_waits(writer: JudgedWriter, clock: Clock, fake: Connection) -> None:
