@@ -116,7 +116,8 @@ class _Watch:
 
     @property
     def has_news(self) -> bool:
-        return self._has_closed or bool(self.touched)
+        resumed = self.plan.holds_back and self.plan.gives
+        return self._has_closed or bool(self.touched) or resumed
 
     def closed(self, outcome: TrialClosed) -> None:
         self._has_closed = True

@@ -214,6 +214,19 @@ def test_a_paused_sweep_promotes_when_it_is_resumed(world: World) -> None:
     assert told(world, sweep, "state", "attempt") == [(1, "finished", 2), (2, "stopped", 1)]
 
 
+def test_who_was_to_be_promoted_comes_first_when_the_sweep_is_resumed(world: World) -> None:
+    """Though nothing was logged since, and others wait that were never tried."""
+    agent, sweep, second = waiting(world)
+    world.ledger.set_state(sweep, "paused")
+    agent.controller.step(block_ms=0)
+    assert world.ledger.beat("hand", 30_000, [second]) == ["stop"]
+    assert told(world, sweep, "state") == [(1, "stopped"), (2, "running"), (3, "queued")]
+    world.ledger.set_state(sweep, "running")
+    claim = agent.take()
+    assert claim is not None
+    assert (claim.number, claim.attempt) == (1, 2)
+
+
 @pytest.mark.parametrize("how", ["stopping", "cancelled"])
 def test_a_sweep_that_takes_no_more_trials_promotes_none(world: World, how: SweepState) -> None:
     """What its rule has stopped stays as it is."""
