@@ -224,11 +224,11 @@ class Controller:
         self.connection.call(lambda: client.hset(keys.timing(), mapping=timing))
         self.planner.forget()
         self.recorder.forget()
-        self.watches.forget()
         with self.store.begin(epoch) as conn:
             lost = check_journal(conn, self.journal, self.store, forgotten=self._lead.forgotten)
             self._last = last_id(conn)
             self.plans = load_plans(conn, between=self._keep_lease)
+            self.watches.begin(self.plans)
             if lost:
                 log.warning("Redis at %s lost what it held; writing it back from the store", self.connection.shown)
                 rebuild_ledger(conn, self.ledger, epoch, lease_ms)

@@ -40,6 +40,10 @@ class Watches:
     def __init__(self) -> None:
         self._held: dict[str, _Watch] = {}
 
+    def begin(self, plans: Mapping[str, SweepPlan]) -> None:
+        """Start anew: what an earlier controller has recorded it may not have looked at."""
+        self._held = {sweep: _Watch(plan) for sweep, plan in plans.items() if plan.is_watched}
+
     def logged(self, run: str, plans: Mapping[str, SweepPlan]) -> None:
         """A run has logged something."""
         sweep, number = home_of(run)
@@ -73,12 +77,9 @@ class Watches:
         """The same for one sweep, whether anything is new or not."""
         return self._of(plan).look(conn, now)
 
-    def forget(self, sweep: str | None = None) -> None:
-        """Throw the curves of one sweep, or of all, away; they are read again."""
-        if sweep is None:
-            self._held.clear()
-        else:
-            self._held.pop(sweep, None)
+    def forget(self, sweep: str) -> None:
+        """Throw the curves of a sweep away; they are read again."""
+        self._held.pop(sweep, None)
 
     def _of(self, plan: SweepPlan) -> _Watch:
         held = self._held.get(plan.spec.id)
@@ -109,7 +110,8 @@ class _Watch:
         self.plan = plan
         self.touched: set[int] = set()
         self.next_look = 0.0
-        self._has_closed = False
+        self._has_changed = True
+        """Whether there is more than `touched` tells."""
         self._sign = -1.0 if plan.goal == "maximize" else 1.0
         self._rule = plan.config.early_terminate.rule() if plan.config.early_terminate else None
         self._standings: dict[int, _Standing] | None = None
@@ -117,10 +119,10 @@ class _Watch:
     @property
     def has_news(self) -> bool:
         resumed = self.plan.holds_back and self.plan.gives
-        return self._has_closed or bool(self.touched) or resumed
+        return self._has_changed or bool(self.touched) or resumed
 
     def closed(self, outcome: TrialClosed) -> None:
-        self._has_closed = True
+        self._has_changed = True
         if self._standings is not None:
             standing = self._standings.setdefault(outcome.number, _Standing())
             standing.values = self._lower_is_better(outcome.curve)
@@ -150,10 +152,10 @@ class _Watch:
         """The trials as they stand now; the first time all of them are read, where there is a rule."""
         if self._standings is None:
             self._standings = dict(self._stored(conn)) if self._rule is not None else {}
-            self.touched.update(self._standings)
+            self.touched.update(self._standings or self.plan.trials)
         found = read_scores(conn, self.plan, self.touched)
         self.touched.clear()
-        self._has_closed = False
+        self._has_changed = False
         if self.plan.course.repeats == 1:
             reached = any(reaches(self.plan.config, score.value) for score in found.values())
             self.plan.reached = self.plan.reached or reached

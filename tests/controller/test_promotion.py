@@ -141,6 +141,20 @@ def test_a_restart_decides_the_same(world: World) -> None:
     assert told(world, again, "state", "value", "passed") == told(world, sweep, "state", "value", "passed")
 
 
+def test_what_was_recorded_is_looked_at_by_the_next_controller(world: World) -> None:
+    """One that died between two looks leaves a trial at its rung; nothing more need be logged for it to be judged."""
+    agent, _ = begun(world, [1, 2, 3])
+    claim = agent.take()
+    assert claim is not None
+    agent.controller.watches.due = list  # type: ignore[method-assign]
+    world.log(claim, 1, loss=1.0)
+    agent.controller.step(block_ms=0)
+    assert world.ledger.beat("hand", 30_000, [claim]) == ["ok"]
+    world.expire_lease()
+    world.controller().step(block_ms=0)
+    assert world.ledger.beat("hand", 30_000, [claim]) == ["stop"]
+
+
 @pytest.mark.parametrize("effect", range(1, 9))
 def test_a_crash_loses_no_promotion(world: World, effect: int) -> None:
     """Whatever a controller has done of a promotion when it dies, the next one brings the sweep to the same end."""
