@@ -73,6 +73,8 @@ The n-th valid value of the metric that a trial logs is its n-th iteration, what
 decides within a second of what was logged; the trial ends `stopped`, keeps its history and counts as a result.
 Where it judges at certain iterations, `log` waits there for the verdict, a second at most and mostly some hundredths of
 one, so that no epoch is trained in vain: the call keeps what it was given, and then may end the trial.
+A row logged with `step=n` stays open for more of that step, as with W&B, and a rule sees it at the next `log`; with
+`commit=True` it sees it at once, and an epoch less is trained.
 """
 
 
