@@ -18,7 +18,7 @@ from besom.messages import ACTIVE_SWEEP_STATES, SweepSpec
 from besom.strategies import EndedTrial, Params, RunningTrial, Strategy
 from besom.tracking.recording.outcomes import TrialClosed
 
-__all__ = ["Question", "SweepPlan", "answer"]
+__all__ = ["Question", "SweepPlan"]
 
 _READY_SECONDS: Final = 0.5
 """Work kept ready, so that no agent waits for the controller."""
@@ -316,10 +316,3 @@ class SweepPlan:
         """Whether no other trial will be issued, as its config stands."""
         cap = self.config.run_cap
         return (cap is not None and self.issued >= cap) or (self.exhausted and not self._owed_repeats)
-
-
-def answer(question: Question) -> list[Params]:
-    """What a fresh strategy answers, told everything at once."""
-    strategy = question.course.strategy()
-    strategy.update([*question.ended, *question.guessed], question.pending)
-    return strategy.suggest(question.wanted)

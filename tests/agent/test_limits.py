@@ -20,6 +20,7 @@ from besom.errors import TrialInterrupted, TrialStopped, UsageError
 from besom.messages import SweepSpec, TrialEnded, read_events
 from besom.settings import read_settings
 from besom.tracking.run.trial import current_trial
+from tests.clock import Clock
 
 # ---- durations
 
@@ -86,16 +87,6 @@ def test_bad_numbers(name: str, value: Any) -> None:
 
 
 # ---- the tally
-
-
-class Clock:
-    """Seconds that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

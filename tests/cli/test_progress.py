@@ -11,18 +11,9 @@ from rich.console import Console
 from besom.cli.progress import Progress, show_best
 from besom.tracking.reading.api import Api
 from besom.tracking.store.store import Store
+from tests.clock import Clock
 
 from .conftest import spec_of
-
-
-class Clock:
-    """time.monotonic, as the test says."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

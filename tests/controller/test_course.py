@@ -10,10 +10,11 @@ import pytest
 
 from besom.controller.course import Course, Past
 from besom.controller.sweep_config import parse
-from besom.controller.sweep_plan import SweepPlan, answer
+from besom.controller.sweep_plan import SweepPlan
 from besom.messages import SweepEdit, SweepSpec
 from besom.strategies import EndedTrial, Params
 from besom.tracking.recording.outcomes import TrialClosed
+from tests.controller.fresh import answer
 
 GRID = {"x": {"values": [1, 2, 3, 4]}}
 

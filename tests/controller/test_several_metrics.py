@@ -12,11 +12,12 @@ from besom.controller.create import create_sweep
 from besom.controller.loop import Controller
 from besom.controller.results import Results
 from besom.controller.sweep_config import parse
-from besom.controller.sweep_plan import Question, answer
+from besom.controller.sweep_plan import Question
 from besom.messages import Batch, BatchBody, Claim
 from besom.settings import read_settings
 from besom.strategies import EndedTrial, Params
 from besom.tracking.reading.pareto import pareto_front
+from tests.controller.fresh import answer
 from tests.controller.world import World
 from tests.tracking.stories import column
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from besom.controller.sweep_config import MetricConfig
-from besom.controller.sweep_plan import SweepPlan, answer
+from besom.controller.sweep_plan import SweepPlan
 from besom.errors import ConfigError
 from besom.messages import SweepSpec
 from besom.strategies import EndedTrial
 from besom.tracking.recording.outcomes import TrialClosed
+from tests.controller.fresh import answer
 
 
 def plan_of(method: str = "random", state: str = "running", **keys: Any) -> SweepPlan:

@@ -19,15 +19,9 @@ from besom.tracking.run.alert import AlertLevel, Alerts
 from besom.tracking.store.alert_rows import alerts_of
 from besom.tracking.store.store import Store
 from besom.tracking.writing.syncing import sync
+from tests.clock import Clock
 from tests.tracking.desk import Desk, events
 from tests.tracking.stories import play
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.mark.parametrize(

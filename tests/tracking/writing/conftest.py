@@ -6,8 +6,19 @@ import pytest
 
 from besom.broker.connection import Connection
 from besom.tracking.store.store import Store
+from tests.clock import Clock
 from tests.redis_server import RedisServer
-from tests.tracking.desk import Desk
+from tests.tracking.desk import Desk, FlakyJournal
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(100.0)
+
+
+@pytest.fixture
+def journal(fake: Connection) -> FlakyJournal:
+    return FlakyJournal(fake)
 
 
 @pytest.fixture

@@ -15,18 +15,8 @@ from besom.messages import Claim, Judged
 from besom.tracking.writing.judged_writer import JudgedWriter
 from besom.tracking.writing.spool import WriterName
 from besom.tracking.writing.writer import FLUSH_SECONDS
+from tests.clock import Clock
 from tests.tracking.desk import FlakyJournal, batches, record
-from tests.tracking.writing.test_writer import Clock
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def journal(fake: Connection) -> FlakyJournal:
-    return FlakyJournal(fake)
 
 
 @pytest.fixture

@@ -18,27 +18,8 @@ from besom.errors import Unreachable
 from besom.messages import Batch, Claim
 from besom.tracking.writing.spool import Spool, WriterName, send_leftovers
 from besom.tracking.writing.writer import FLUSH_SECONDS, SyncStatus, Writer
+from tests.clock import Clock
 from tests.tracking.desk import Desk, FlakyJournal, batches, decoded, events, record
-
-
-class Clock:
-    """Seconds, as the test sets them."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def journal(fake: Connection) -> FlakyJournal:
-    return FlakyJournal(fake)
 
 
 @pytest.fixture
