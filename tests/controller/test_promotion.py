@@ -81,6 +81,18 @@ def stopped_twice(agent: Agent) -> None:
         assert agent.train(claim) == "stopped"
 
 
+def waiting(world: World, last: int = 4, **keys: Any) -> tuple[Agent, str, Claim]:
+    """One trial that is held, and a second which has just logged what makes the first one of the best half."""
+    agent, sweep = begun(world, [*range(1, last + 1)], **keys)
+    claim = agent.take()
+    assert claim is not None
+    agent.train(claim)
+    second = agent.take()
+    assert second is not None
+    world.log(second, 1, loss=9.0)
+    return agent, sweep, second
+
+
 def test_a_stopped_trial_is_promoted(world: World) -> None:
     """When it is one of the best half after all it is the next one taken, as its next attempt; that is not stopped."""
     agent, sweep = begun(world, [1, 2, 3, 4])
@@ -158,13 +170,7 @@ def test_what_was_recorded_is_looked_at_by_the_next_controller(world: World) -> 
 @pytest.mark.parametrize("effect", range(1, 9))
 def test_a_crash_loses_no_promotion(world: World, effect: int) -> None:
     """Whatever a controller has done of a promotion when it dies, the next one brings the sweep to the same end."""
-    agent, sweep = begun(world, [1, 2, 3])
-    claim = agent.take()
-    assert claim is not None
-    agent.train(claim)
-    second = agent.take()
-    assert second is not None
-    world.log(second, 1, loss=9.0)
+    agent, sweep, second = waiting(world, last=3)
     agent.controller.close()
     agent.controller = world.controller(Effects(effect))
     with suppress(Crash):
@@ -185,13 +191,7 @@ def test_a_crash_loses_no_promotion(world: World, effect: int) -> None:
 
 def test_a_verdict_outlives_redis(world: World) -> None:
     """Who was told to stop, and who waits in front of the others, is told by a controller to a Redis that lost both."""
-    agent, sweep = begun(world, [1, 2, 3, 4])
-    claim = agent.take()
-    assert claim is not None
-    agent.train(claim)
-    second = agent.take()
-    assert second is not None
-    world.log(second, 1, loss=9.0)
+    agent, sweep, second = waiting(world)
     agent.controller.step(block_ms=0)
     world.connection.redis.flushall()
     world.controller().step(block_ms=0)
@@ -200,18 +200,6 @@ def test_a_verdict_outlives_redis(world: World) -> None:
 
 
 # ---- when nobody is promoted
-
-
-def waiting(world: World, **keys: Any) -> tuple[Agent, str, Claim]:
-    """One trial that is held, and a second which has just logged what makes the first one of the best half."""
-    agent, sweep = begun(world, [1, 2, 3, 4], **keys)
-    claim = agent.take()
-    assert claim is not None
-    agent.train(claim)
-    second = agent.take()
-    assert second is not None
-    world.log(second, 1, loss=9.0)
-    return agent, sweep, second
 
 
 def test_a_paused_sweep_promotes_when_it_is_resumed(world: World) -> None:
