@@ -13,10 +13,11 @@ import pytest
 
 from besom.controller.keeper import News
 from besom.controller.planner import Planner, _drop
-from besom.controller.sweep_plan import Question, SweepPlan, answer
+from besom.controller.sweep_plan import Question, SweepPlan
 from besom.errors import ConfigError
 from besom.strategies import Params
 from besom.tracking.recording.outcomes import TrialClosed
+from tests.controller.fresh import answer
 from tests.controller.test_sweep_plan import plan_of
 from tests.e2e.processes import alive
 from tests.waiting import until
